@@ -1,0 +1,1 @@
+"""Messages in, chunks out: joins store, prompt, engine and parsers."""

@@ -1,0 +1,63 @@
+"""Dataclass to JSON-ready value and back, for every wire; and JSON bytes exactly as Go writes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_ESCAPES: Final = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+_encoder = msgspec.json.Encoder()
+
+
+def to_builtins(value: Any) -> Any:
+    """A dataclass as dicts, lists and scalars; field names stay as they are."""
+    return msgspec.to_builtins(value)
+
+
+def from_builtins(value: Any, kind: type[T]) -> T:
+    """The dataclass again. Raises `msgspec.ValidationError` naming the field."""
+    return msgspec.convert(value, kind)
+
+
+def go_json(value: Any) -> bytes:
+    """Compact JSON with Go's escapes (`<`, `>`, `&`, U+2028, U+2029) and Go's numbers. Key order is kept.
+
+    Source: encoding/json. The escaped characters occur only inside strings, so the bytes can be replaced after encoding.
+    """
+    encoded = _encoder.encode(_with_go_floats(value))
+    for plain, escaped in _ESCAPES:
+        if plain in encoded:
+            encoded = encoded.replace(plain, escaped)
+    return encoded
+
+
+def _with_go_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return _go_float(value)
+    if isinstance(value, dict):
+        return {key: _with_go_floats(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_go_floats(each) for each in value]
+    return value
+
+
+def _go_float(value: float) -> Any:
+    """Go prints plain decimals from 1e-6 to below 1e21 and exponents without a leading zero beyond."""
+    if value == int(value) and abs(value) < 1e21:
+        return int(value)
+    text = repr(value)
+    mantissa, exponent_mark, exponent = text.partition("e")
+    if not exponent_mark:
+        return value
+    if 1e-6 <= abs(value) < 1e21:
+        return msgspec.Raw(f"{value:.{max(0, -int(exponent)) + len(mantissa.replace('-', '').replace('.', '')) - 1}f}".encode())
+    return msgspec.Raw(f"{mantissa}e{int(exponent):+03d}".encode() if abs(value) >= 1 else f"{mantissa}e{int(exponent)}".encode())

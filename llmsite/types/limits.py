@@ -1,0 +1,76 @@
+"""Every bound in one dataclass. Each field can be set by `LLMSITE_LIMIT_<FIELD>` (read in `env.py`).
+
+Names end in their unit: `_bytes`, `_seconds`; anything else is a count. A bound is added together with what it bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Defaults fit one machine with many users; the source is threats-and-faults (e)."""
+
+    # requests
+    body_bytes: int = 64 * MIB
+    form_bytes: int = 8 * MIB
+    json_depth: int = 64
+    json_keys: int = 100_000
+    headers: int = 100
+    header_bytes: int = 32 * KIB
+    header_seconds: float = 10
+    body_idle_seconds: float = 30
+    upload_bytes: int = 200 * GIB
+    disk_floor_bytes: int = 2 * GIB
+    stream_buffer_bytes: int = 1 * MIB
+    stream_stall_seconds: float = 60
+    # websockets
+    socket_message_bytes: int = 256 * KIB
+    socket_idle_seconds: float = 90
+    sockets_per_user: int = 20
+    sockets_total: int = 5_000
+    # inspector
+    inspector_memory_bytes: int = 512 * MIB
+    inspector_seconds: float = 20
+    inspector_processes: int = 2
+    # model files
+    gguf_string_bytes: int = 16 * MIB
+    gguf_array: int = 64 * MIB
+    gguf_dims: int = 4
+    gguf_keys: int = 65_536
+    gguf_tensors: int = 65_536
+    gguf_metadata_bytes: int = 256 * MIB
+    gguf_blocks: int = 512
+    manifest_bytes: int = 4 * MIB
+    manifest_layers: int = 2_048
+    # templates
+    template_bytes: int = 256 * KIB
+    template_steps: int = 200_000
+    template_output_bytes: int = 8 * MIB
+    template_depth: int = 100
+    template_seconds: float = 2
+    # inference
+    prompt_bytes: int = 8 * MIB
+    messages: int = 10_000
+    tools: int = 256
+    stop_strings: int = 64
+    stop_string_chars: int = 256
+    queue_per_user: int = 32
+    generation_seconds: float = 30 * 60
+    stall_seconds: float = 120
+    frame_up_bytes: int = 4 * MIB
+    frame_down_bytes: int = 64 * MIB
+    runner_starts: int = 3
+    prefix_cache_bytes: int = 0
+    """Host memory for saved prefixes; 0 takes an eighth of the machine's memory, at most 8 GiB."""
+    # people
+    message_chars: int = 1_000_000
+    owner_link_seconds: float = 15 * 60
+    sign_in_tries: int = 10
+    shutdown_seconds: float = 20
