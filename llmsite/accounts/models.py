@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +22,7 @@ class User(AbstractUser):
     language = models.CharField(_("language"), max_length=16, blank=True)
 
     class Meta(AbstractUser.Meta):
-        constraints = [
+        constraints: ClassVar = [
             models.UniqueConstraint("email", condition=~models.Q(email=""), name="accounts_user_email_once"),
         ]
 

@@ -13,7 +13,7 @@ PhaseName = Literal["queued", "loading", "reading"]
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Figures of one request; durations in nanoseconds. `prompt_eval_count` counts cached tokens too, `cached_count` tells them."""
+    """Figures of one request; durations in nanoseconds. `prompt_eval_count` includes the `cached_count` tokens not read again."""
 
     total_duration: int = 0
     load_duration: int = 0

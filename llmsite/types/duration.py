@@ -17,7 +17,7 @@ _TERM: Final = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[^\d.]*)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a Go duration (`5m`, `-1s`, `1h30m`, `0`). Raises `InvalidRequest` with Go's text (source: time.ParseDuration)."""
+    """Seconds in a Go duration (`5m`, `-1s`, `0`). Raises `InvalidRequest` with Go's text (source: time.ParseDuration)."""
     sign, rest = (-1.0, text[1:]) if text[:1] == "-" else (1.0, text[1:] if text[:1] == "+" else text)
     if rest == "0":
         return 0.0

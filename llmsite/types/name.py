@@ -55,16 +55,15 @@ class ModelName:
     def parse_loosely(cls, text: str) -> ModelName:
         """The parts as found, valid or not; what error texts of push print. Never raises."""
         scheme = "https"
-        rest, tag = _cut_last(text, ":", DEFAULT_TAG) if text.rfind(":") > text.rfind("/") else (text, DEFAULT_TAG)
-        rest, model = _split_last(rest)
+        path, tag = _cut_tag(text)
+        before_model, model = _split_last(path)
         namespace, host = DEFAULT_NAMESPACE, DEFAULT_HOST
-        if rest is not None:
-            rest, namespace = _split_last(rest)
-            if rest is not None:
-                scheme_text, separator, after = rest.partition("://")
-                if separator:
-                    scheme, rest = scheme_text, after
-                host = rest or MISSING
+        if before_model is not None:
+            before_namespace, namespace = _split_last(before_model)
+            if before_namespace is not None:
+                before, separator, after = before_namespace.partition("://")
+                scheme, host = (before, after) if separator else (scheme, before)
+                host = host or MISSING
         return cls(host, namespace or MISSING, model or MISSING, tag, scheme)
 
     @property
@@ -108,11 +107,12 @@ def _split_last(text: str) -> tuple[str | None, str]:
     return (head if slash else None), tail
 
 
-def _cut_last(text: str, separator: str, default: str) -> tuple[str, str]:
-    head, found, tail = text.rpartition(separator)
-    if not found:
-        return text, default
-    return head, tail or MISSING
+def _cut_tag(text: str) -> tuple[str, str]:
+    """Text before the last colon, if that stands after the last slash, and the tag."""
+    path, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        return text, DEFAULT_TAG
+    return path, tag or MISSING
 
 
 def strip_source(text: str) -> str:
