@@ -1,0 +1,145 @@
+"""The one table of rights: which route needs which action, and who may do it. Nothing here looks at a URL or a header.
+
+`principal` comes from `middleware.py`, which also enforces the table for every routed request; sockets ask `may` themselves.
+A route that is missing from `ROUTES` fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from llmsite.accounts.models import User
+from llmsite.types.errors import Forbidden, Unauthorized
+
+Kind = Literal["anonymous", "loopback", "key", "user", "admin"]
+
+
+class Action(StrEnum):
+    """What somebody wants to do; one row of the table in threats-and-faults (a) each."""
+
+    HELLO = "hello"
+    ENTER = "enter"
+    READ_VERSION = "read version"
+    READ_MODELS = "models:read"
+    INFER = "infer"
+    WRITE_MODELS = "models:write"
+    DELETE_MODELS = "models:delete"
+    PUSH_MODELS = "models:push"
+    CHAT = "chats"
+    MANAGE = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `anonymous` is a stranger from the network, `loopback` an anonymous caller of this machine (trust.py, rule 2).
+
+    `scopes` are those of an API key, `key_id` its row.
+    """
+
+    kind: Kind
+    user: User | None = None
+    scopes: frozenset[str] = frozenset()
+    key_id: int | None = None
+
+    @property
+    def queue_key(self) -> str:
+        """Name under which requests wait in a queue; empty for callers without an account, who share no limit."""
+        if self.user is None:
+            return ""
+        return f"user:{self.user.pk}"
+
+    @property
+    def is_person(self) -> bool:
+        """Signed in with a browser."""
+        return self.kind in ("user", "admin")
+
+
+ANONYMOUS: Final = Principal("anonymous")
+LOOPBACK: Final = Principal("loopback")
+
+_EVERYBODY: Final[frozenset[Kind]] = frozenset({"anonymous", "loopback", "key", "user", "admin"})
+_KNOWN: Final[frozenset[Kind]] = _EVERYBODY - {"anonymous"}
+
+RIGHTS: Final[Mapping[Action, frozenset[Kind]]] = {
+    Action.HELLO: _EVERYBODY,
+    Action.ENTER: _EVERYBODY,
+    Action.READ_VERSION: _KNOWN,
+    Action.READ_MODELS: _KNOWN,
+    Action.INFER: _KNOWN,
+    Action.WRITE_MODELS: frozenset({"loopback", "key", "admin"}),
+    Action.DELETE_MODELS: frozenset({"loopback", "key", "admin"}),
+    Action.PUSH_MODELS: frozenset({"key", "admin"}),
+    Action.CHAT: frozenset({"user", "admin"}),
+    Action.MANAGE: frozenset({"admin"}),
+}
+
+# scope that an API key needs; an action without one is closed to keys, HELLO, ENTER and READ_VERSION need none
+_SCOPES: Final[Mapping[Action, str]] = {
+    Action.READ_MODELS: "models:read",
+    Action.INFER: "infer",
+    Action.WRITE_MODELS: "models:write",
+    Action.DELETE_MODELS: "models:write",
+    Action.PUSH_MODELS: "models:push",
+}
+
+ROUTES: Final[Mapping[str, Action]] = {
+    "accounts:setup": Action.ENTER,
+    "accounts:sign_in": Action.ENTER,
+    "accounts:sign_out": Action.ENTER,
+    "accounts:language": Action.ENTER,
+    "accounts:theme": Action.ENTER,
+    "api:root": Action.HELLO,
+    "api:version": Action.READ_VERSION,
+    "api:status": Action.READ_VERSION,
+    "api:tags": Action.READ_MODELS,
+    "api:ps": Action.READ_MODELS,
+    "api:generate": Action.INFER,
+    "api:chat": Action.INFER,
+    "api:blob": Action.WRITE_MODELS,
+    "chat:home": Action.CHAT,
+    "chat:conversation": Action.CHAT,
+    "chat:send": Action.CHAT,
+    "chat:stop": Action.CHAT,
+    "chat:regenerate": Action.CHAT,
+    "chat:rename": Action.CHAT,
+    "chat:delete": Action.CHAT,
+    "chat:message": Action.CHAT,
+    "chat:poll": Action.CHAT,
+}
+"""URL name to action."""
+
+NAMESPACES: Final[Mapping[str, Action]] = {"admin": Action.MANAGE}
+"""Whole namespaces that Django fills: its own admin pages."""
+
+
+def action_of(url_name: str) -> Action | None:
+    """The action behind a route's full name (`api:chat`), None for a route that nobody listed."""
+    return ROUTES.get(url_name) or NAMESPACES.get(url_name.partition(":")[0])
+
+
+def may(principal: Principal, action: Action) -> bool:
+    """Whether this principal may do this."""
+    if principal.kind not in RIGHTS[action]:
+        return False
+    if principal.kind == "key" and action in _SCOPES:
+        return _SCOPES[action] in principal.scopes
+    return True
+
+
+def authorize(principal: Principal, action: Action) -> None:
+    """Raises `Unauthorized` when signing in could help, `Forbidden` when it could not."""
+    if may(principal, action):
+        return
+    if principal.user is None:
+        raise Unauthorized("sign in, or send an API key as a bearer token")
+    raise Forbidden(f'your account may not do this: it needs the right "{action.value}"')
+
+
+def principal_of(user: User) -> Principal:
+    """The principal of a signed-in person; anonymous when the account is not active now."""
+    if not user.is_active or user.state != User.State.ACTIVE:
+        return ANONYMOUS
+    return Principal("admin" if user.is_admin else "user", user=user)
