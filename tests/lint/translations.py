@@ -1,4 +1,4 @@
-"""Fails when a string marked for translation lacks its Chinese: missing, empty, fuzzy, or not compiled. Needs no gettext tools."""
+"""Fails when a string marked for translation lacks its Chinese: missing, empty, fuzzy or not compiled. Needs no gettext."""
 
 from __future__ import annotations
 
