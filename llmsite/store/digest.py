@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import BinaryIO, Final
+from io import BufferedReader
+from typing import Final
 
 from llmsite.types.errors import InvalidDigest
 
@@ -36,6 +37,6 @@ def hash_bytes(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def hash_file(file: BinaryIO) -> str:
+def hash_file(file: BufferedReader) -> str:
     """The digest of what `file` holds from its position on. Blocks as long as reading takes."""
     return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

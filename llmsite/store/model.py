@@ -70,7 +70,7 @@ class ModelStore:
         self.blobs = BlobStore(root / "blobs", self.limits)
 
     def find(self, name: ModelName | str) -> StoredModel:
-        """The model of that name, letter case aside. Raises `InvalidModelName`, `ModelNotFound` (`model '<name as given>' not found`)."""
+        """The model of that name, letter case aside. Raises `InvalidModelName` or `ModelNotFound` with the name as given."""
         raise NotImplementedError
 
     def list(self) -> list[StoredModel]:
