@@ -1,0 +1,72 @@
+"""What every REST view shares: which methods it knows, errors as JSON, no traces to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from api.errors import JSON, error_response, internal_error
+from llmsite.types.codec import go_json
+from llmsite.types.errors import LlmsiteError
+
+View = Callable[..., Awaitable[HttpResponseBase]]
+
+_TEXT: Final = "text/plain"
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """A REST view for these methods. HEAD gets the headers of GET; other methods a 405 that lists these (catalogue 14.3).
+
+    Errors of `types/errors.py` become their status and body, whatever else is raised a 500 with a number and a log line.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method not in methods:
+                return method_not_allowed(methods)
+            try:
+                response = await view(request, *args, **kwargs)
+            except LlmsiteError as error:
+                return error_response(error)
+            except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
+                return error_response(internal_error(error))
+            return _without_body(response) if request.method == "HEAD" else response
+
+        answer.methods = methods  # type: ignore[attr-defined]
+        return csrf_exempt(answer)  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def methods_of(view: Any) -> tuple[str, ...]:
+    """The methods a view was declared with; none for a view that is not a REST endpoint."""
+    methods: tuple[str, ...] = getattr(view, "methods", ())
+    return methods
+
+
+def json_response(value: Any) -> HttpResponse:
+    """Compact JSON as Go writes it, without a newline."""
+    return HttpResponse(go_json(value), content_type=JSON)
+
+
+def method_not_allowed(methods: tuple[str, ...]) -> HttpResponse:
+    response = HttpResponse("405 method not allowed", status=405, content_type=_TEXT)
+    response.headers["Allow"] = ", ".join(methods)
+    return response
+
+
+def page_not_found() -> HttpResponse:
+    """Gin's text for a path that nobody serves (catalogue 2)."""
+    return HttpResponse("404 page not found", status=404, content_type=_TEXT)
+
+
+def _without_body(response: HttpResponseBase) -> HttpResponseBase:
+    if isinstance(response, HttpResponse) and response.content:
+        response.headers["Content-Length"] = str(len(response.content))
+        response.content = b""
+    return response

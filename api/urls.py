@@ -1,0 +1,22 @@
+"""Routes of the REST API. `/` belongs here, since every client asks it first; the page behind it is handed in."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path, re_path
+
+from api.endpoint import View
+from api.views import chat, generate, models, server
+from api.views.root import make_root
+
+
+def make_urls(page: View) -> list[URLPattern]:
+    """All routes; include them with the namespace `api`. `page` answers browsers at `/`."""
+    return [
+        path("", make_root(page), name="root"),
+        path("api/version", server.version, name="version"),
+        path("api/status", server.status, name="status"),
+        path("api/ps", models.ps, name="ps"),
+        path("api/generate", generate.generate, name="generate"),
+        path("api/chat", chat.chat, name="chat"),
+        re_path(r"^(?:api|v1)(?:/.*)?$", server.unknown, name="unknown"),
+    ]

@@ -1,0 +1,20 @@
+"""POST /api/generate (catalogue 2.5)."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from api import streams
+from api.endpoint import endpoint
+from api.requests import parse_generate
+from api.responses import GenerateWriter
+from llmsite import backend
+
+
+@endpoint("POST")
+async def generate(request: HttpRequest) -> HttpResponseBase:
+    """Complete a prompt, load or unload a model."""
+    asked = parse_generate(request.body, settings.LLMSITE_LIMITS, request.principal.queue_key)
+    replies = backend.get_client().generate(asked.request)
+    return await streams.answer(replies, GenerateWriter(asked.request.model), stream=asked.stream)

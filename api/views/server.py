@@ -1,0 +1,44 @@
+"""What the server says about itself: version, cloud status, and the answers for what only Ollama's cloud has (catalogue 17)."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import Resolver404, resolve
+
+import llmsite
+from api.endpoint import endpoint, json_response, page_not_found
+
+_ALL_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@endpoint("GET", "HEAD")
+async def version(request: HttpRequest) -> HttpResponseBase:
+    return json_response({"version": llmsite.__version__})
+
+
+@endpoint("GET")
+async def status(request: HttpRequest) -> HttpResponseBase:
+    """There is no cloud here, and no switch to turn one on."""
+    return json_response({"cloud": {"disabled": True, "source": "config"}})
+
+
+@endpoint(*_ALL_METHODS)
+async def unknown(request: HttpRequest) -> HttpResponseBase:
+    """Any other path under /api: without its trailing slash if that exists, else gin's 404."""
+    bare = request.path.rstrip("/")
+    if bare == request.path or not _is_known(bare):
+        return page_not_found()
+    query = request.META.get("QUERY_STRING", "")
+    response = HttpResponse(status=301 if request.method == "GET" else 307)
+    response.headers["Location"] = quote(bare) + (f"?{query}" if query else "")
+    return response
+
+
+def _is_known(path: str) -> bool:
+    try:
+        return resolve(path).func is not unknown
+    except Resolver404:
+        return False
