@@ -99,6 +99,7 @@ ROUTES: Final[Mapping[str, Action]] = {
     "api:generate": Action.INFER,
     "api:chat": Action.INFER,
     "api:blob": Action.WRITE_MODELS,
+    "api:unknown": Action.HELLO,
     "chat:home": Action.CHAT,
     "chat:conversation": Action.CHAT,
     "chat:send": Action.CHAT,
