@@ -5,36 +5,17 @@ One event loop owns it; nothing here blocks or polls.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 
-from llmsite.engine.spec import ModelSpec
+from llmsite.engine.spec import ModelSpec, SupervisorConfig
 from llmsite.engine.wire import Done, Piece, Reading, Sampling, Started
 from llmsite.types.chunk import Phase, RunningModel
-from llmsite.types.limits import Limits
 from llmsite.types.options import Options
 
+__all__ = ["Lease", "ModelSpec", "Reply", "Supervisor", "SupervisorConfig"]
+
 Reply = Started | Reading | Piece | Done
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorConfig:
-    """The server's settings (catalogue 13); 0 and None are automatic. `environ` is the whole environment of runners."""
-
-    environ: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    keep_alive_seconds: float = 300.0
-    load_timeout_seconds: float = 300.0
-    context_length: int = 0
-    num_parallel: int = 0
-    max_loaded_models: int = 0
-    max_queue: int = 512
-    kv_cache_type: str = "f16"
-    flash_attention: bool | None = None
-    gpu_overhead_bytes: int = 0
-    is_spread: bool = False
-    prefix_sharing: str = "all"
 
 
 class Lease:
