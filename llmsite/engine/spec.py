@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmsite.store.facts import GgufFacts
+from llmsite.store.gguf import GgufFacts
 from llmsite.types.chunk import ModelDetails
 from llmsite.types.limits import Limits
 
