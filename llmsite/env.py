@@ -6,7 +6,9 @@ with the variable's name and what was expected; a bad `OLLAMA_*` number falls ba
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,6 +20,8 @@ from llmsite.types.errors import InvalidRequest
 from llmsite.types.limits import Limits
 
 DEFAULT_PORT: Final = 11434
+
+_log = logging.getLogger(__name__)
 
 
 class BadVariable(ValueError):
@@ -62,6 +66,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    for origin in _words(text):
+        if "*" not in origin and "://" not in origin:
+            raise ValueError(f"origins with a scheme, such as http://{origin}, or a pattern with *")
+    return _words(text)
+
+
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -88,7 +99,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     ),
     Variable("OLLAMA_MAX_LOADED_MODELS", 0, _unsigned, "models loaded at once; 0 is 3 per GPU, or 3", True),
     Variable("OLLAMA_MAX_QUEUE", 512, _unsigned, "requests that may wait; more are answered 503", True),
-    Variable("OLLAMA_ORIGINS", (), _words, "further origins whose pages may call the REST API, comma separated"),
+    Variable("OLLAMA_ORIGINS", (), _origins, "further origins whose pages may call the REST API, comma separated"),
     Variable("OLLAMA_FLASH_ATTENTION", None, _boolean, "force flash attention on or off"),
     Variable("OLLAMA_KV_CACHE_TYPE", "f16", _one_of("f16", "q8_0", "q4_0"), "precision of the KV cache: f16, q8_0 or q4_0", True),
     Variable("OLLAMA_GPU_OVERHEAD", 0, _unsigned, "bytes to leave free on each GPU", True),
@@ -144,6 +155,68 @@ def read_limits(environ: Mapping[str, str] | None = None) -> Limits:
         field = known[name]
         changes[field.name] = int(min(value, 2**62)) if field.type == "int" else value
     return replace(Limits(), **changes)  # type: ignore[arg-type]
+
+
+def check(environ: Mapping[str, str] | None = None) -> None:
+    """Read everything once. Raises `BadVariable` for the first value that cannot be meant."""
+    for variable in VARIABLES:
+        read(variable.name, environ)
+    read_limits(environ)
+    server_address(environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server listens and clients ask. `host` is empty for all interfaces; `path` has no slash in front."""
+
+    scheme: str = "http"
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:11434`, `http://[::1]:11434/prefix`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}" + (f"/{self.path}" if self.path else "")
+
+    @property
+    def bind_host(self) -> str:
+        """The name or literal to bind to."""
+        return self.host or "0.0.0.0"  # noqa: S104 - what `OLLAMA_HOST=:1234` asks for; serve.py holds the rules for it
+
+
+_SCHEME_PORTS: Final = {"http": 80, "https": 443}
+_HOST_PORT: Final = re.compile(r"(?:\[(?P<literal>[^\[\]]*)\]|(?P<host>[^\[\]:]*))(?::(?P<port>[^:]*))?")
+_BARE_V6: Final = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+
+def server_address(environ: Mapping[str, str] | None = None) -> Address:
+    """OLLAMA_HOST as Ollama reads it (catalogue 13). A port that is none falls back to the default, with a line in the log."""
+    text: str = read("OLLAMA_HOST", environ)
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        scheme, rest = "http", text
+    default = _SCHEME_PORTS.get(scheme, DEFAULT_PORT) if mark else DEFAULT_PORT
+    host_port, _, path = rest.partition("/")
+    if _BARE_V6.fullmatch(host_port):
+        return Address(scheme, host_port, default, path.strip("/"))
+    match = _HOST_PORT.fullmatch(host_port)
+    if match is None:
+        raise BadVariable(f"parse \"{scheme}://{rest}\": missing ']' in host")
+    host = match["literal"] if match["literal"] is not None else match["host"]
+    if not host_port:
+        host = "127.0.0.1"
+    return Address(scheme, host, _port(match["port"], default), path.strip("/"))
+
+
+def _port(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and int(text) <= 65535:
+        return int(text)
+    _log.warning("invalid port, using default port=%s default=%s", text, default)
+    return default
 
 
 def models_folder(environ: Mapping[str, str] | None = None) -> Path:

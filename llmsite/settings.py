@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from pathlib import Path
 
-from llmsite import env
+from llmsite import __version__, env
+from llmsite.accounts.trust import TrustConfig
+
+try:
+    env.check()
+except env.BadVariable as error:
+    sys.exit(f"llmsite: {error}")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGE_DIR = Path(__file__).resolve().parent
@@ -41,13 +49,16 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "llmsite.accounts.middleware.SecurityHeaders",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "llmsite.accounts.middleware.Sessions",
+    "llmsite.accounts.middleware.Common",
+    "llmsite.accounts.middleware.Csrf",
+    "llmsite.accounts.middleware.Authentication",
+    "llmsite.accounts.middleware.Identity",
+    "llmsite.accounts.middleware.Messages",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -61,6 +72,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
+                "llmsite.accounts.context.site",
             ],
         },
     }
@@ -86,6 +98,54 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = LLMSITE_HOME / "run" / "static"
+STATIC_ROOT = LLMSITE_HOME / "run" / f"static-{__version__}"
 STATICFILES_DIRS = [SHARED_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "llmsite.staticfiles.Storage"},
+}
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = LLMSITE_HOME / "media"
+
+# serving.py answers 413; a view that gets a body gets all of it
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
+
+# who may come in: accounts/
+LLMSITE_ADDRESS = env.server_address()
+LLMSITE_API_AUTH: str = env.read("LLMSITE_API_AUTH")
+LLMSITE_TRUST = TrustConfig(
+    bound=(LLMSITE_ADDRESS.bind_host,),
+    allowed_hosts=env.read("LLMSITE_ALLOWED_HOSTS"),
+    origins=env.read("OLLAMA_ORIGINS"),
+)
+_needs_tls = not LLMSITE_TRUST.is_loopback and not env.read("LLMSITE_INSECURE_HTTP")
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+LOGIN_URL = "accounts:sign_in"
+
+# cookies are not kept apart by port, so their names say whose they are
+SESSION_COOKIE_NAME = "llmsite_session"
+SESSION_COOKIE_SECURE = _needs_tls
+CSRF_COOKIE_NAME = "llmsite_csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = _needs_tls
+CSRF_FAILURE_VIEW = "llmsite.accounts.refusals.csrf_failure"
+# a proxy that speaks TLS hands on plain http; a listed host may therefore be the https origin of our own forms
+CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host.startswith('.') else ''}{host}" for host in LLMSITE_TRUST.allowed_hosts]
+LANGUAGE_COOKIE_NAME = "llmsite_language"
+
+AXES_FAILURE_LIMIT = LLMSITE_LIMITS.sign_in_tries
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["username"]
+AXES_LOCKOUT_CALLABLE = "llmsite.accounts.views.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from api.urls import make_urls
+from chat.views import home
+
+handler400 = "llmsite.accounts.refusals.bad_request"
+handler403 = "llmsite.accounts.refusals.permission_denied"
+handler404 = "llmsite.accounts.refusals.page_not_found"
+handler500 = "llmsite.accounts.refusals.server_error"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include((make_urls(page=home), "api"))),
+    path("", include("llmsite.accounts.urls")),
+    path("", include("chat.urls")),
+    path("admin/rows/", admin.site.urls),
+]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -29,3 +33,48 @@ class User(AbstractUser):
     @property
     def is_admin(self) -> bool:
         return self.is_superuser
+
+
+class OwnerLink(models.Model):
+    """The one-time right to make the first administrator. Only a hash of its token is stored; one link lives at a time."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"owner link until {self.expires_at:%Y-%m-%d %H:%M}"
+
+    @classmethod
+    def issue(cls, valid_seconds: float) -> str:
+        """A new token; older links end."""
+        token = secrets.token_urlsafe(32)
+        with transaction.atomic():
+            cls.objects.all().delete()
+            cls.objects.create(token_hash=_hash(token), expires_at=timezone.now() + timedelta(seconds=valid_seconds))
+        return token
+
+    @classmethod
+    def is_valid(cls, token: str) -> bool:
+        """Whether this token could make an administrator now. Links end when an administrator exists."""
+        return not has_admin() and cls._find(token).exists()
+
+    @classmethod
+    def use(cls, token: str) -> bool:
+        """Use the link up; True for exactly one caller. Call inside the transaction that makes the account."""
+        deleted, _rows = cls._find(token).delete()
+        return deleted == 1 and not has_admin()
+
+    @classmethod
+    def _find(cls, token: str) -> models.QuerySet[OwnerLink]:
+        return cls.objects.filter(token_hash=_hash(token), expires_at__gt=timezone.now())
+
+
+def has_admin() -> bool:
+    """Whether somebody can administer this site."""
+    return User.objects.filter(is_superuser=True, is_active=True, state=User.State.ACTIVE).exists()
+
+
+def _hash(token: str) -> str:
+    """A token has 256 random bits, so a plain hash is enough and can be looked up."""
+    return hashlib.sha256(token.encode()).hexdigest()

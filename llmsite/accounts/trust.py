@@ -38,10 +38,6 @@ _REQUEST_HEADERS: Final = (
 )
 
 
-class BadOrigin(ValueError):
-    """An entry of OLLAMA_ORIGINS that names no origin."""
-
-
 @dataclass(frozen=True, slots=True)
 class TrustConfig:
     """What the site was told. `bound` are the hosts of the listeners, `allowed_hosts` further names in the Host header
@@ -50,11 +46,6 @@ class TrustConfig:
     bound: tuple[str, ...] = ("127.0.0.1",)
     allowed_hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for origin in self.origins:
-            if "*" not in origin and "://" not in origin:
-                raise BadOrigin(f"OLLAMA_ORIGINS: {origin!r} is no origin; write a scheme, as in http://{origin}, or use *")
 
     @property
     def is_loopback(self) -> bool:
