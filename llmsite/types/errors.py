@@ -5,7 +5,8 @@
     │   ├── InvalidModelName
     │   ├── MissingCapability
     │   ├── PromptTooLong
-    │   ├── TemplateError         a template that does not parse, fails or exceeds its limit
+    │   ├── TemplateError         a template that does not parse or fails
+    │   │   └── TemplateLimit     one that exceeds its limit or uses what it must not
     │   ├── InvalidModelFile      a GGUF, manifest or Modelfile that is not what it says
     │   └── InvalidDigest
     ├── InvalidOption             an option of the wrong JSON type (Ollama answers 500, so it stands apart)
@@ -48,6 +49,9 @@ class PromptTooLong(InvalidRequest): ...
 
 
 class TemplateError(InvalidRequest): ...
+
+
+class TemplateLimit(TemplateError): ...
 
 
 class InvalidModelFile(InvalidRequest): ...

@@ -1,0 +1,118 @@
+"""What a model can do, read from its templates, its file and its config (catalogue 2.15, 5.1, 6.2). Nothing is rendered here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from llmsite.prompt.gotemplate import GoTemplate, think_tags
+from llmsite.types.limits import Limits
+
+THINK_TAGS: Final = ("<think>", "</think>")
+"""Of all Jinja templates that think."""
+
+_SPLITS_THOUGHT: Final = re.compile(r"split\(\s*(['\"])</think>\1\s*\)")
+_GO_TOOL_RESULT: Final = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
+_JINJA_TOOL_CALLS: Final = ("tool_calls", "assistant_tool_call")
+_JINJA_TOOL_RESULT: Final = re.compile(
+    r"""tool_response|tool_results|role['"]\]\s*==\s*['"]tool['"]|\.role\s*==\s*['"]tool['"]|ipython"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """What one template can do. `think_tags` are the texts around the model's thoughts, if it has such."""
+
+    kind: Literal["go", "jinja"]
+    has_tools: bool = False
+    has_insert: bool = False
+    think_tags: tuple[str, str] | None = None
+    has_tool_round_trip: bool = False
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Of tools, insert and thinking, those it has, in Ollama's order."""
+        has = {"tools": self.has_tools, "insert": self.has_insert, "thinking": self.think_tags is not None}
+        return tuple(name for name, is_there in has.items() if is_there)
+
+
+def inspect_go(source: str, limits: Limits) -> TemplateFacts:
+    """Facts of a Go template. Parses it, so it belongs into the inspector. Raises `TemplateError`."""
+    return facts_of_go(GoTemplate(source, limits))
+
+
+def facts_of_go(template: GoTemplate) -> TemplateFacts:
+    """Facts of a compiled Go template."""
+    has_results = any(mark in template.source for mark in _GO_TOOL_RESULT)
+    return TemplateFacts(
+        kind="go",
+        has_tools="tools" in template.variables,
+        has_insert="suffix" in template.variables,
+        think_tags=think_tags(template.tree),
+        has_tool_round_trip={"tools", "toolcalls"} <= template.variables and has_results,
+    )
+
+
+def inspect_jinja(source: str) -> TemplateFacts:
+    """Facts of a Jinja template, by Ollama's reading of its text: safe anywhere."""
+    has_tools = "tools" in source or "tool_call" in source
+    has_both_tags = all(tag in source for tag in THINK_TAGS)
+    splits = bool(_SPLITS_THOUGHT.search(source)) and "reasoning_content" not in source and "<SPECIAL_12>" not in source
+    return TemplateFacts(
+        kind="jinja",
+        has_tools=has_tools,
+        think_tags=THINK_TAGS if has_both_tags or splits else None,
+        has_tool_round_trip=has_tools
+        and any(mark in source for mark in _JINJA_TOOL_CALLS)
+        and bool(_JINJA_TOOL_RESULT.search(source)),
+    )
+
+
+def prefers_jinja(go: TemplateFacts, jinja: TemplateFacts) -> bool:
+    """Whether the file's own template beats the Go template that came with a pulled model (catalogue 5.1)."""
+    ours, theirs = set(go.capabilities), set(jinja.capabilities)
+    only_go_round_trips = go.has_tool_round_trip and not jinja.has_tool_round_trip
+    if theirs > ours:
+        return not only_go_round_trips
+    return theirs == ours and "tools" in ours and jinja.has_tool_round_trip and not go.has_tool_round_trip
+
+
+def choose_template(
+    go: TemplateFacts | None, jinja: TemplateFacts | None, *, go_template: bool | None, is_pulled: bool
+) -> TemplateFacts | None:
+    """Which of a model's templates makes its prompts; None when it has none.
+
+    A template that somebody wrote wins. `go_template` is OLLAMA_GO_TEMPLATE: True always prefers Go, False never, None compares
+    the two for pulled models.
+    """
+    if go is None or jinja is None:
+        return go or jinja
+    if go_template is not None:
+        return go if go_template else jinja
+    return jinja if is_pulled and prefers_jinja(go, jinja) else go
+
+
+def list_capabilities(
+    *,
+    config: Iterable[str] = (),
+    has_pooling: bool = False,
+    has_vision: bool = False,
+    has_audio: bool = False,
+    go: TemplateFacts | None = None,
+    jinja: TemplateFacts | None = None,
+    chosen: TemplateFacts | None = None,
+) -> tuple[str, ...]:
+    """Capabilities in Ollama's order of discovery, without repetition (catalogue 2.15).
+
+    `has_vision` and `has_audio` speak of the weights or a projector. `chosen` is the template that makes the prompts.
+    """
+    found = list(config)
+    if jinja is not None and chosen is jinja:
+        found += jinja.capabilities
+    found.append("embedding" if has_pooling else "completion")
+    found += ["vision"] * has_vision + ["audio"] * has_audio
+    if go is not None:
+        found += go.capabilities
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,111 @@
+"""A template and what to render with it: picks the language and the mode. Runs in the inspector's children."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeVar
+
+from llmsite.prompt import chat
+from llmsite.prompt.gotemplate import GoTemplate
+from llmsite.prompt.jinja import JinjaTemplate
+from llmsite.types.errors import TemplateLimit
+from llmsite.types.limits import Limits
+from llmsite.types.message import Message, Tool
+from llmsite.types.request import Think
+
+TemplateKind = Literal["go", "jinja"]
+T = TypeVar("T")
+
+_CACHED: Final = 32
+
+CHATML: Final = (
+    "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+"""For a chat model that brings no template (catalogue 5.1, rule 4)."""
+
+PLAIN: Final = "{{ .Prompt }}"
+"""For a completion of such a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """One prompt to make. With `suffix` only `prompt` and `suffix` count, otherwise only `messages` (their images are not looked at).
+
+    `think` is resolved: None where the model does not think. `think_tags` are the model's; they close a prefilled thought.
+    """
+
+    kind: TemplateKind
+    source: str
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    prompt: str = ""
+    suffix: str = ""
+    think: Think = None
+    think_tags: tuple[str, str] | None = None
+    bos_text: str = ""
+    eos_text: str = ""
+
+
+class Renderer:
+    """Renders jobs; keeps the most recently used templates compiled."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._go: OrderedDict[str, GoTemplate] = OrderedDict()
+        self._jinja: OrderedDict[str, JinjaTemplate] = OrderedDict()
+
+    def render(self, job: RenderJob) -> str:
+        """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds."""
+        text = self._render_go(job) if job.kind == "go" else self._render_jinja(job)
+        if len(text) > self._limits.template_output_bytes:
+            raise TemplateLimit("template exceeded its limit")
+        return text
+
+    def go_template(self, source: str) -> GoTemplate:
+        """The compiled template. Raises `TemplateError`."""
+        return _cached(self._go, source, lambda: GoTemplate(source, self._limits))
+
+    def _render_go(self, job: RenderJob) -> str:
+        template = self.go_template(job.source)
+        if job.suffix and job.prompt:
+            return template.render_suffix(job.prompt, job.suffix, job.think)
+        messages = chat.collate(job.messages)
+        if template.has_messages:
+            return template.render_messages(messages, job.tools, job.think)
+        return template.render_rounds(chat.rounds(messages), job.tools, job.think)
+
+    def _render_jinja(self, job: RenderJob) -> str:
+        template = _cached(self._jinja, job.source, lambda: JinjaTemplate(job.source, self._limits))
+        prefill = chat.find_prefill(job.messages)
+        messages = job.messages[:-1] if prefill else job.messages
+        text = template.render(_without_images(messages), job.tools, job.think, bos_text=job.bos_text, eos_text=job.eos_text)
+        return _continue(text, prefill, job.think_tags) if prefill else text
+
+
+def _continue(text: str, prefill: Message, tags: tuple[str, str] | None) -> str:
+    """The prompt followed by the start of the answer, its thought closed as the model would write it."""
+    if tags is None:
+        return text + prefill.content
+    opening, closing = tags
+    is_open = text.rstrip().endswith(opening)
+    if not is_open and not prefill.thinking:
+        return text + prefill.content
+    start = text if is_open else f"{text}{opening}\n"
+    return f"{start}{prefill.thinking}\n{closing}\n\n{prefill.content}"
+
+
+def _without_images(messages: Sequence[Message]) -> list[Message]:
+    return [replace(message, images=()) if message.images else message for message in messages]
+
+
+def _cached(cache: OrderedDict[str, T], source: str, make: Callable[[], T]) -> T:
+    found = cache.get(source)
+    if found is None:
+        found = cache[source] = make()
+        if len(cache) > _CACHED:
+            cache.popitem(last=False)
+    cache.move_to_end(source)
+    return found
