@@ -147,7 +147,7 @@ def check_adapter(header: GgufHeader) -> None:
 
 
 def _can_multiply(first: TensorInfo, second: TensorInfo) -> bool:
-    """b (out × rank) times a (rank × in); experts share a third dimension; those of the embeddings are stored the other way round."""
+    """b (out × rank) times a (rank × in); experts have a third dimension; the embeddings' pair is stored the other way round."""
     a, b = first.shape, second.shape
     if len(a) != len(b) or len(a) < 2:
         return False

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from llmsite.store import manifest as media
 from llmsite.store.blobs import BlobStore
-from llmsite.store.manifest import Manifest
+from llmsite.store.manifest import Layer, Manifest, decode_manifest, manifest_digest
+from llmsite.store.manifest_files import ManifestFile, ManifestFolder
 from llmsite.types.chunk import ModelDetails
+from llmsite.types.errors import InvalidModelFile, LlmsiteError, ModelNotFound
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
-from llmsite.types.name import ModelName
+from llmsite.types.name import ModelName, strip_source
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The config blob (catalogue 10.3), without what only registries read."""
+    """The config blob (catalogue 10.3) without what only registries read; key order is the order on disk."""
 
     model_format: str = ""
     model_family: str = ""
@@ -58,33 +67,212 @@ class StoredModel:
 
     @property
     def details(self) -> ModelDetails:
-        raise NotImplementedError
+        """As far as the config tells; context and embedding lengths usually stand in the GGUF only."""
+        return ModelDetails(
+            parent_model=self.parent_model,
+            format=self.config.model_format,
+            family=self.config.model_family,
+            families=self.config.model_families,
+            parameter_size=self.config.model_type,
+            quantization_level=self.config.file_type,
+            num_ctx=self.config.context_length,
+            num_embd=self.config.embedding_length,
+        )
 
 
 class ModelStore:
-    """The models under `root` (`manifests/` and `blobs/`), by name. The manifest file is the commit point of a model."""
+    """The models under `root` (`manifests/` and `blobs/`), by name. The manifest file is the commit point of a model.
 
-    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+    Safe to use from several threads and processes. `prunes`: a replaced model's blobs go when nobody else uses them.
+    """
+
+    def __init__(self, root: Path, limits: Limits | None = None, *, prunes: bool = True) -> None:
         self.root = root
         self.limits = limits or Limits()
+        self.prunes = prunes
         self.blobs = BlobStore(root / "blobs", self.limits)
+        self.manifests = ManifestFolder(root / "manifests")
+        # what was read, until the file changes; one entry is replaced at a time, so threads need no lock
+        self._manifests: dict[ManifestFile, tuple[str, Manifest]] = {}
+        self._models: dict[ManifestFile, StoredModel] = {}
 
     def find(self, name: ModelName | str) -> StoredModel:
-        """The model of that name, letter case aside. Raises `InvalidModelName` or `ModelNotFound` with the name as given."""
-        raise NotImplementedError
+        """The model of that name, letter case aside. Raises `InvalidModelName` or `ModelNotFound` with the name as given.
+
+        Its weights were there a moment ago, with the right size: `NotFound` or `LoadFailed` otherwise.
+        """
+        shown = name if isinstance(name, str) else name.shortest
+        parsed = ModelName.parse(strip_source(name)) if isinstance(name, str) else name
+        file = self.manifests.find(parsed)
+        if file is None:
+            raise ModelNotFound(f"model '{shown}' not found")
+        model = self.load(file)
+        for layer in model.manifest.layers:
+            if layer.media_type in _WEIGHTS:
+                self.blobs.checked_path(layer.digest, layer.size_bytes)
+        return model
 
     def list(self) -> list[StoredModel]:
         """All readable models, newest first. Blocks; quick for those that have not changed."""
-        raise NotImplementedError
+        models = []
+        files = list(self.manifests.files())
+        for file in files:
+            try:
+                models.append(self.load(file))
+            except LlmsiteError as error:
+                logger.warning("skipping model %s: %s", file.name.shortest, error)
+        self._forget_all_but(files)
+        return sorted(models, key=lambda model: model.modified_at, reverse=True)
 
-    def write(self, name: ModelName, manifest: bytes) -> StoredModel:
-        """Install or replace: the bytes become the manifest. Its blobs must be there."""
-        raise NotImplementedError
+    def load(self, file: ManifestFile) -> StoredModel:
+        """What stands in a manifest file and its small blobs. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
+        model = self._models.get(file)
+        if model is None:
+            digest, manifest = self._read(file)
+            model = self._models[file] = _resolve(file, digest, manifest, self.blobs)
+        return model
 
-    def remove(self, name: ModelName) -> None:
-        """Remove the manifest and the blobs nobody else uses."""
-        raise NotImplementedError
+    def write(self, name: ModelName, data: bytes) -> StoredModel:
+        """Install or replace: `data` become the manifest's bytes. Its blobs must be there. Raises `NotFound`, `StorageFull`."""
+        manifest = decode_manifest(data, self.limits)
+        with self.manifests.locked(exclusive=False):
+            for digest in manifest.digests:
+                self.blobs.touch(digest)
+            replaced = self.manifests.find(name)
+            old = self._digests(replaced) if replaced else frozenset()
+            file = self.manifests.write(replaced.name if replaced else name, data)
+        if self.prunes and old - manifest.digests:
+            with self.manifests.locked(exclusive=True):
+                self._remove_unused(old)
+        return self.load(file)
 
     def copy(self, source: ModelName, target: ModelName) -> StoredModel:
-        """The same bytes under another name."""
-        raise NotImplementedError
+        """The same bytes under another name. Raises `ModelNotFound`."""
+        file = self.manifests.find(source)
+        if file is None:
+            raise ModelNotFound(f"model '{source.shortest}' not found")
+        return self.write(target, file.path.read_bytes())
+
+    def remove(self, name: ModelName) -> None:
+        """Remove the manifest, readable or not, and the blobs nobody else uses. Raises `ModelNotFound`."""
+        with self.manifests.locked(exclusive=True):
+            file = self.manifests.find(name)
+            if file is None:
+                raise ModelNotFound(f"model '{name.shortest}' not found")
+            old = self._digests(file)
+            self.manifests.remove(file)
+            self._remove_unused(old)
+
+    def sweep(self, now: float) -> int:
+        """Remove what nobody uses and is older than an hour; returns how many blobs went. `now`: seconds since 1970.
+
+        Nothing goes while a manifest cannot be read, since its blobs are not known (catalogue 10.5).
+        """
+        with self.manifests.locked(exclusive=True):
+            used = self._used_digests()
+            if used is None:
+                return 0
+            removed = self.blobs.sweep(used, now)
+            self.manifests.sweep(now)
+            return removed
+
+    def _read(self, file: ManifestFile) -> tuple[str, Manifest]:
+        """ID and content of a manifest file. Raises `InvalidModelFile`."""
+        known = self._manifests.get(file)
+        if known is None:
+            if file.size_bytes > self.limits.manifest_bytes:
+                raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
+            try:
+                data = file.path.read_bytes()
+            except OSError as error:
+                raise InvalidModelFile(f"the manifest of '{file.name.shortest}' cannot be read") from error
+            known = self._manifests[file] = manifest_digest(data), decode_manifest(data, self.limits)
+        return known
+
+    def _digests(self, file: ManifestFile) -> frozenset[str]:
+        """The blobs a manifest names; none when it cannot be read."""
+        try:
+            return self._read(file)[1].digests
+        except InvalidModelFile:
+            return frozenset()
+
+    def _used_digests(self) -> frozenset[str] | None:
+        """Blobs that any model uses; None when a manifest cannot be read."""
+        used: set[str] = set()
+        for file in self.manifests.files():
+            try:
+                used |= self._read(file)[1].digests
+            except InvalidModelFile as error:
+                logger.warning("removing no blobs: model %s: %s", file.name.shortest, error)
+                return None
+        return frozenset(used)
+
+    def _remove_unused(self, digests: Iterable[str]) -> None:
+        used = self._used_digests()
+        if used is None:
+            return
+        for digest in digests:
+            if digest not in used:
+                self.blobs.remove(digest)
+
+    def _forget_all_but(self, files: Iterable[ManifestFile]) -> None:
+        kept = set(files)
+        for cache in (self._manifests, self._models):
+            for file in [each for each in list(cache) if each not in kept]:
+                cache.pop(file, None)
+
+
+_WEIGHTS = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
+
+
+def _resolve(file: ManifestFile, digest: str, manifest: Manifest, blobs: BlobStore) -> StoredModel:
+    """The model of a manifest; the last layer of a kind counts, except adapters, projectors and licences. Reads its texts."""
+    layers: dict[str, list[Layer]] = {}
+    for layer in manifest.layers:
+        kind = media.TEMPLATE if layer.media_type == media.PROMPT else layer.media_type
+        layers.setdefault(kind, []).append(layer)
+    if media.MODEL not in layers:
+        raise InvalidModelFile(f"model '{file.name.shortest}' has no GGUF layer")
+    texts = {kind: [_read_text(layer, blobs) for layer in layers.get(kind, ())] for kind in _TEXTS}
+    weights = layers[media.MODEL][-1]
+    return StoredModel(
+        name=file.name,
+        digest=digest,
+        manifest=manifest,
+        config=_decode(_read_text(manifest.config, blobs), ModelConfig, "config"),
+        modified_at=file.modified_ns / 1e9,
+        model_path=blobs.path(weights.digest),
+        model_digest=weights.digest,
+        projector_paths=tuple(blobs.path(layer.digest) for layer in layers.get(media.PROJECTOR, ())),
+        adapter_paths=tuple(blobs.path(layer.digest) for layer in layers.get(media.ADAPTER, ())),
+        parent_model=weights.source,
+        template=texts[media.TEMPLATE][-1] if texts[media.TEMPLATE] else None,
+        system=texts[media.SYSTEM][-1] if texts[media.SYSTEM] else "",
+        parameters=_decode(texts[media.PARAMS][-1], dict[str, Any], "parameters") if texts[media.PARAMS] else {},
+        messages=_messages(texts[media.MESSAGES]),
+        licenses=tuple(texts[media.LICENSE]),
+    )
+
+
+_TEXTS = (media.TEMPLATE, media.SYSTEM, media.PARAMS, media.MESSAGES, media.LICENSE)
+
+
+def _read_text(layer: Layer, blobs: BlobStore) -> str:
+    if layer.size_bytes > blobs.limits.layer_text_bytes:
+        raise InvalidModelFile(f"layer {layer.digest} is larger than the {blobs.limits.layer_text_bytes} bytes a text may have")
+    with blobs.open(layer.digest) as file:
+        return file.read(blobs.limits.layer_text_bytes).decode(errors="replace")
+
+
+def _messages(texts: list[str]) -> tuple[Message, ...]:
+    if not texts:
+        return ()
+    turns = _decode(texts[-1], list[dict[str, Any]], "messages")
+    return tuple(Message(str(turn.get("role", "")), str(turn.get("content", ""))) for turn in turns)
+
+
+def _decode(text: str, kind: type[Any], what: str) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidModelFile(f"the {what} of the model cannot be read: {error}") from error

@@ -49,6 +49,8 @@ class Limits:
     gguf_blocks: int = 512
     manifest_bytes: int = 4 * MIB
     manifest_layers: int = 2_048
+    layer_text_bytes: int = 4 * MIB
+    partial_seconds: float = 7 * 24 * 3600
     # templates
     template_bytes: int = 256 * KIB
     template_steps: int = 200_000

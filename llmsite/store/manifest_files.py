@@ -1,0 +1,155 @@
+"""The folder `manifests/`: one JSON file per model, found by name whatever its letter case, replaced atomically.
+
+Only files exactly four levels below count (catalogue 10.1); links are followed here, since people move parts of a store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from llmsite.store.blobs import reporting_full_disk, sync_folder
+from llmsite.types.name import ModelName
+
+logger = logging.getLogger(__name__)
+
+_TEMPORARY_PREFIX: Final = ".new-"
+_SWEEP_AGE_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """Where a model's manifest is, and what tells whether it changed. `modified_ns` is nanoseconds since 1970."""
+
+    name: ModelName
+    path: Path
+    modified_ns: int
+    size_bytes: int
+
+
+class ManifestFolder:
+    """Finds, writes and removes manifest files; knows nothing of what is in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self) -> Iterator[ManifestFile]:
+        """Every manifest file under a valid name, in no order."""
+        for entry, parts in self._leaves():
+            name = ModelName(*parts)
+            if not name.is_valid:
+                if not entry.name.startswith(_TEMPORARY_PREFIX):
+                    logger.warning("skipping manifest %r, which is no model name", "/".join(parts))
+                continue
+            with suppress(FileNotFoundError):
+                yield _describe(name, Path(entry.path))
+
+    def find(self, name: ModelName) -> ManifestFile | None:
+        """The file of that name; letter case counts only where two names differ in nothing else."""
+        path = self.folder.joinpath(*name.parts)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if path.is_file():
+                return _describe(name, path)
+        spelling = self._spelling(name)
+        if spelling is None:
+            return None
+        with suppress(FileNotFoundError):
+            return _describe(spelling, self.folder.joinpath(*spelling.parts))
+        return None
+
+    def write(self, name: ModelName, data: bytes) -> ManifestFile:
+        """Install or replace, safe against a power cut. Call it under `locked`. Raises `StorageFull`."""
+        path = self.folder.joinpath(*name.parts)
+        with reporting_full_disk():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fchmod(descriptor, 0o644)
+                    os.fsync(descriptor)
+                os.replace(temporary, path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+            for folder in path.parents[:4]:
+                sync_folder(folder)
+        return _describe(name, path)
+
+    def remove(self, file: ManifestFile) -> None:
+        """Remove the file and the folders it leaves empty. Call it under `locked`."""
+        file.path.unlink(missing_ok=True)
+        self._remove_empty(file.path.parent)
+
+    def sweep(self, now: float) -> None:
+        """Remove unfinished files older than an hour and empty folders. Call it under `locked`."""
+        for entry, _ in list(self._leaves()):
+            if entry.name.startswith(_TEMPORARY_PREFIX) and now - entry.stat().st_mtime > _SWEEP_AGE_SECONDS:
+                Path(entry.path).unlink(missing_ok=True)
+        for folder, _, _ in os.walk(self.folder, topdown=False):
+            self._remove_empty(Path(folder))
+
+    @contextmanager
+    def locked(self, *, exclusive: bool) -> Iterator[None]:
+        """Hold the store's lock, across processes and threads: shared to add, exclusive to take away. Blocks.
+
+        So no blob vanishes between a writer's look at it and the manifest that names it.
+        """
+        with reporting_full_disk():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _leaves(self) -> Iterator[tuple[os.DirEntry[str], tuple[str, str, str, str]]]:
+        """Files exactly four levels down, with their four names."""
+        for host in _children(self.folder, folders=True):
+            for namespace in _children(host.path, folders=True):
+                for model in _children(namespace.path, folders=True):
+                    for tag in _children(model.path, folders=False):
+                        yield tag, (host.name, namespace.name, model.name, tag.name)
+
+    def _spelling(self, name: ModelName) -> ModelName | None:
+        """The installed name that differs from `name` in letter case only."""
+        found: list[tuple[str, ...]] = [()]
+        for depth, part in enumerate(name.folded.parts):
+            found = [
+                (*parents, entry.name)
+                for parents in found
+                for entry in _children(self.folder.joinpath(*parents), folders=depth < 3)
+                if entry.name.casefold() == part
+            ]
+        return ModelName(*min(found)) if found else None
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self.folder and self.folder in folder.parents:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+
+def _children(folder: str | Path, *, folders: bool) -> list[os.DirEntry[str]]:
+    """Folders or files in a folder; none when it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if (entry.is_dir() if folders else entry.is_file())]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _describe(name: ModelName, path: Path) -> ManifestFile:
+    status = path.stat()
+    return ManifestFile(name, path, status.st_mtime_ns, status.st_size)
