@@ -22,7 +22,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final
 
-from llmsite.store.digest import file_name, from_file_name, parse_digest
+from llmsite.store.digest import file_name, from_file_name, hash_bytes, parse_digest
 from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFull
 from llmsite.types.limits import MIB, Limits
 
@@ -91,8 +91,12 @@ class BlobStore:
         self.path(digest).unlink(missing_ok=True)
 
     def put(self, data: bytes) -> str:
-        """Store a small blob; returns its digest. Raises `StorageFull`."""
-        with self.writer() as writer:
+        """Store a small blob, unless it is there; returns its digest. Raises `StorageFull`."""
+        digest = hash_bytes(data)
+        if self.has(digest):
+            self.touch(digest)
+            return digest
+        with self.writer(digest) as writer:
             writer.write(data)
             return writer.commit()
 
