@@ -1,1 +1,1 @@
-"""Messages to prompt text: Go and Jinja templates, what they can do, history cut to size. Pure: no files, no clock but the date."""
+"""Messages to prompt text: Go and Jinja templates, what they can do, history cut to size. No files, no network."""

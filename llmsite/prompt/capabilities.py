@@ -1,4 +1,7 @@
-"""What a model can do, read from its templates, its file and its config (catalogue 2.15, 5.1, 6.2). Nothing is rendered here."""
+"""What a model can do, read from its templates, its file and its config (catalogue 2.15, 5.1). Pure and cheap.
+
+A Go template must be parsed for it, which only `gotemplate.py` does, in the inspector.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from llmsite.prompt.gotemplate import GoTemplate, think_tags
-from llmsite.types.limits import Limits
-
 THINK_TAGS: Final = ("<think>", "</think>")
 """Of all Jinja templates that think."""
 
 _SPLITS_THOUGHT: Final = re.compile(r"split\(\s*(['\"])</think>\1\s*\)")
-_GO_TOOL_RESULT: Final = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
 _JINJA_TOOL_CALLS: Final = ("tool_calls", "assistant_tool_call")
 _JINJA_TOOL_RESULT: Final = re.compile(
     r"""tool_response|tool_results|role['"]\]\s*==\s*['"]tool['"]|\.role\s*==\s*['"]tool['"]|ipython"""
@@ -36,23 +35,6 @@ class TemplateFacts:
         """Of tools, insert and thinking, those it has, in Ollama's order."""
         has = {"tools": self.has_tools, "insert": self.has_insert, "thinking": self.think_tags is not None}
         return tuple(name for name, is_there in has.items() if is_there)
-
-
-def inspect_go(source: str, limits: Limits) -> TemplateFacts:
-    """Facts of a Go template. Parses it, so it belongs into the inspector. Raises `TemplateError`."""
-    return facts_of_go(GoTemplate(source, limits))
-
-
-def facts_of_go(template: GoTemplate) -> TemplateFacts:
-    """Facts of a compiled Go template."""
-    has_results = any(mark in template.source for mark in _GO_TOOL_RESULT)
-    return TemplateFacts(
-        kind="go",
-        has_tools="tools" in template.variables,
-        has_insert="suffix" in template.variables,
-        think_tags=think_tags(template.tree),
-        has_tool_round_trip={"tools", "toolcalls"} <= template.variables and has_results,
-    )
 
 
 def inspect_jinja(source: str) -> TemplateFacts:

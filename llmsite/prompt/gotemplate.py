@@ -6,7 +6,7 @@ value Go prints as JSON, and a mark where the answer begins in a template that k
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,10 @@ from gotpl import (
     TemplateExecutionError,
     TemplateSyntaxError,
 )
-from gotpl.parse import nodes, parse_template
+from gotpl.parse import nodes
+from gotpl.parse.parser import parse_template
 
+from llmsite.prompt.capabilities import TemplateFacts
 from llmsite.prompt.chat import Round, system_text
 from llmsite.prompt.govalues import UnknownField, go_message, go_tools, printed, to_json_text, typescript_type
 from llmsite.types.errors import TemplateError, TemplateLimit
@@ -38,7 +40,7 @@ _MARK: Final = f"\x00{secrets.token_hex(8)}\x00"
 """Printed where the answer begins; unguessable, so no message can hold it."""
 
 _TEXT_FIELDS: Final = frozenset({"Content", "Role", "System", "Prompt", "Response", "Suffix", "Thinking", "ThinkLevel", "Name"})
-_BLOCKS: Final = (nodes.IfNode, nodes.WithNode, nodes.RangeNode)
+_TOOL_RESULT: Final = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
 _BLOCK_WORD: Final = re.compile(rb"(if|with|range|template|block)\s*-?$")
 
 
@@ -51,11 +53,11 @@ def _printed(value: Any) -> Any:
 
 
 def _current_date(*_: Any) -> str:
-    return datetime.date.today().isoformat()  # local, as in Go
+    return dt.date.today().isoformat()  # local, as in Go
 
 
 def _yesterday_date(*_: Any) -> str:
-    return (datetime.date.today() - datetime.timedelta(days=1)).isoformat()
+    return (dt.date.today() - dt.timedelta(days=1)).isoformat()
 
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
@@ -88,6 +90,16 @@ class GoTemplate:
     def has_messages(self) -> bool:
         """Whether it walks the messages itself; otherwise it is run once per round."""
         return "messages" in self.variables
+
+    def facts(self) -> TemplateFacts:
+        """What the template can do (catalogue 2.15, 5.1)."""
+        return TemplateFacts(
+            kind="go",
+            has_tools="tools" in self.variables,
+            has_insert="suffix" in self.variables,
+            think_tags=_think_tags(self.tree),
+            has_tool_round_trip={"tools", "toolcalls"} <= self.variables and any(mark in self.source for mark in _TOOL_RESULT),
+        )
 
     def render_messages(self, messages: Sequence[Message], tools: Sequence[Tool], think: Think) -> str:
         """The prompt of a template with `.Messages`; `messages` are collated."""
@@ -122,7 +134,7 @@ class GoTemplate:
             return template.render(data)
 
 
-def think_tags(tree: nodes.ParsedTemplate) -> tuple[str, str] | None:
+def _think_tags(tree: nodes.ParsedTemplate) -> tuple[str, str] | None:
     """The texts around the thoughts of a message, which the model writes itself (catalogue 6.2). The last such place counts."""
     found = None
     for path, node in _walk(tree):

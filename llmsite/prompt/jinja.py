@@ -6,14 +6,14 @@ controls and the generation block. Memory and time are bounded by the process th
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateSyntaxError, nodes
-from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -85,22 +85,14 @@ class _JinjaErrors:
                 raise TemplateLimit(LIMIT_TEXT) from error
             case TemplateSyntaxError():
                 raise TemplateError(f"the chat template cannot be read: line {error.lineno}: {error.message}") from error
-            case (
-                UndefinedError()
-                | JinjaError()
-                | TypeError()
-                | ValueError()
-                | LookupError()
-                | AttributeError()
-                | ArithmeticError()
-            ):
+            case JinjaError() | TypeError() | ValueError() | LookupError() | AttributeError() | ArithmeticError():
                 raise TemplateError(f"the chat template failed: {error}") from error
 
 
 class _GenerationBlock(Extension):
     """`{% generation %}…{% endgeneration %}` marks what trainers mask; here it is its content."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012  as the base class declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
@@ -119,7 +111,7 @@ def _raise_exception(message: object) -> NoReturn:
 
 
 def _strftime_now(format_text: str) -> str:
-    return datetime.datetime.now().strftime(format_text)  # noqa: DTZ005  local time, as the templates mean it
+    return dt.datetime.now().strftime(format_text)  # local time, as the templates mean it
 
 
 def _tojson(

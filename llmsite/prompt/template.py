@@ -1,52 +1,23 @@
-"""A template and what to render with it: picks the language and the mode. Runs in the inspector's children."""
+"""Renders jobs: picks the language and the mode, keeps templates compiled. Runs in the inspector's children."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from llmsite.prompt import chat
 from llmsite.prompt.gotemplate import GoTemplate
 from llmsite.prompt.jinja import JinjaTemplate
+from llmsite.prompt.job import RenderJob
 from llmsite.types.errors import TemplateLimit
 from llmsite.types.limits import Limits
-from llmsite.types.message import Message, Tool
-from llmsite.types.request import Think
+from llmsite.types.message import Message
 
-TemplateKind = Literal["go", "jinja"]
 T = TypeVar("T")
 
 _CACHED: Final = 32
-
-CHATML: Final = (
-    "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
-"""For a chat model that brings no template (catalogue 5.1, rule 4)."""
-
-PLAIN: Final = "{{ .Prompt }}"
-"""For a completion of such a model."""
-
-
-@dataclass(frozen=True, slots=True)
-class RenderJob:
-    """One prompt to make. With `suffix` only `prompt` and `suffix` count, otherwise only `messages` (their images are not looked at).
-
-    `think` is resolved: None where the model does not think. `think_tags` are the model's; they close a prefilled thought.
-    """
-
-    kind: TemplateKind
-    source: str
-    messages: tuple[Message, ...] = ()
-    tools: tuple[Tool, ...] = ()
-    prompt: str = ""
-    suffix: str = ""
-    think: Think = None
-    think_tags: tuple[str, str] | None = None
-    bos_text: str = ""
-    eos_text: str = ""
 
 
 class Renderer:
