@@ -22,6 +22,8 @@ SHARED_DIR = BASE_DIR if (BASE_DIR / "manage.py").exists() else PACKAGE_DIR
 LLMSITE_HOME: Path = env.read("LLMSITE_HOME")
 LLMSITE_MODELS: Path = env.models_folder()
 LLMSITE_LIMITS = env.read_limits()
+LLMSITE_PRUNES: bool = not env.read("OLLAMA_NOPRUNE")
+LLMSITE_GO_TEMPLATE: bool | None = env.read("OLLAMA_GO_TEMPLATE")
 
 DEBUG: bool = env.read("LLMSITE_DEBUG")
 SECRET_KEY = env.secret_key(LLMSITE_HOME)
