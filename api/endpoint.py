@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Final
 
@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from api.errors import JSON, error_response, internal_error
+from llmsite.accounts.authorize import Principal
 from llmsite.types.codec import go_json
 from llmsite.types.errors import LlmsiteError
 
-View = Callable[..., Awaitable[HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 _TEXT: Final = "text/plain"
 
@@ -38,9 +39,15 @@ def endpoint(*methods: str) -> Callable[[View], View]:
             return _without_body(response) if request.method == "HEAD" else response
 
         answer.methods = methods  # type: ignore[attr-defined]
-        return csrf_exempt(answer)  # type: ignore[no-any-return]
+        return csrf_exempt(answer)
 
     return decorate
+
+
+def queue_key(request: HttpRequest) -> str:
+    """Who asks, for fair queues; the middleware of `accounts` found out."""
+    principal: Principal = request.principal  # type: ignore[attr-defined]
+    return principal.queue_key
 
 
 def methods_of(view: Any) -> tuple[str, ...]:

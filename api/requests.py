@@ -58,9 +58,7 @@ def parse_chat(body: bytes, limits: Limits, user: str = "") -> Streamed:
         raise InvalidRequest(f"a conversation has at most {limits.messages} messages")
     if len(fields.get("tools", ())) > limits.tools:
         raise InvalidRequest(f"at most {limits.tools} tools can be offered")
-    request = ChatRequest(
-        model=fields.pop("model", ""), format=_check_format(fields.pop("format", None)), user=user, **fields
-    )
+    request = ChatRequest(model=fields.pop("model", ""), format=_check_format(fields.pop("format", None)), user=user, **fields)
     return Streamed(request, stream)
 
 
@@ -278,4 +276,6 @@ def _go_kind(value: Any) -> str:
         return f"number {go_json(value).decode()}" if abs(value) < 1e300 else "number"
     if isinstance(value, int):
         return "number" if -_INT64 <= value < _INT64 else f"number {value}"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from api import streams
-from api.endpoint import endpoint
+from api.endpoint import endpoint, queue_key
 from api.requests import parse_chat
 from api.responses import ChatWriter
 from llmsite import backend
@@ -15,6 +15,6 @@ from llmsite import backend
 @endpoint("POST")
 async def chat(request: HttpRequest) -> HttpResponseBase:
     """Answer a conversation, load or unload a model."""
-    asked = parse_chat(request.body, settings.LLMSITE_LIMITS, request.principal.queue_key)
+    asked = parse_chat(request.body, settings.LLMSITE_LIMITS, queue_key(request))
     replies = backend.get_client().chat(asked.request)
     return await streams.answer(replies, ChatWriter(asked.request.model), stream=asked.stream)

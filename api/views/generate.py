@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from api import streams
-from api.endpoint import endpoint
+from api.endpoint import endpoint, queue_key
 from api.requests import parse_generate
 from api.responses import GenerateWriter
 from llmsite import backend
@@ -15,6 +15,6 @@ from llmsite import backend
 @endpoint("POST")
 async def generate(request: HttpRequest) -> HttpResponseBase:
     """Complete a prompt, load or unload a model."""
-    asked = parse_generate(request.body, settings.LLMSITE_LIMITS, request.principal.queue_key)
+    asked = parse_generate(request.body, settings.LLMSITE_LIMITS, queue_key(request))
     replies = backend.get_client().generate(asked.request)
     return await streams.answer(replies, GenerateWriter(asked.request.model), stream=asked.stream)
