@@ -197,6 +197,8 @@ class _GoErrors:
                 raise TemplateLimit(text) from error
             case RecursionError():
                 raise TemplateLimit(LIMIT_TEXT) from error
+            case TemplateExecutionError() if isinstance(error.__cause__, MemoryError | RecursionError | OverflowError):
+                raise TemplateLimit(LIMIT_TEXT) from error
             case SandboxViolationError() if "'_" in error.message:
                 raise TemplateLimit(FORBIDDEN_TEXT) from error
             case TemplateExecutionError():

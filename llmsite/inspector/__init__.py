@@ -1,0 +1,1 @@
+"""Warm, limited processes that look at what strangers made: GGUF headers and templates."""
