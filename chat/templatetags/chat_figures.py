@@ -11,6 +11,7 @@ from django.utils.translation import gettext, ngettext
 from llmsite.types.chunk import Phase
 
 register = template.Library()
+_FOLD_LINES: Final = 12
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -65,3 +66,9 @@ def eighths(phase: Phase | None) -> int:
 @register.filter
 def percent(fraction: float | None) -> str:
     return f"{round((fraction or 0) * 100)}%"
+
+
+@register.filter
+def is_long(text: str) -> bool:
+    """Whether a message of one's own is folded at first: more than twelve lines of about sixty characters."""
+    return sum(1 + len(line) // 60 for line in text.splitlines()) > _FOLD_LINES

@@ -109,6 +109,7 @@ ROUTES: Final[Mapping[str, Action]] = {
     "chat:delete": Action.CHAT,
     "chat:message": Action.CHAT,
     "chat:poll": Action.CHAT,
+    "chat:rail": Action.CHAT,
 }
 """URL name to action."""
 

@@ -41,7 +41,7 @@ if (!byId("main").dataset.chat && matchMedia("(pointer: fine)").matches) byId("t
 const rail = byId("rail");
 const menuButton = document.querySelector("[data-rail]");
 const foldButton = document.querySelector("[data-fold]");
-const isDrawer = matchMedia("(max-width: 767.98px)");
+const isDrawer = matchMedia("(max-width: 1199.98px)");
 
 function openRail() {
   rail.dataset.open = "";
@@ -105,6 +105,19 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-close]")) event.target.closest("dialog, [popover]")?.close?.();
 });
 dialog.addEventListener("close", () => dialog.replaceChildren());
+
+// Times are the reader's, whatever clock the server has.
+const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+
+function localize() {
+  for (const time of document.querySelectorAll("time.when:not([data-local])")) {
+    time.textContent = clock.format(new Date(time.dateTime));
+    time.dataset.local = "";
+  }
+}
+for (const name of ["htmx:afterSettle", "htmx:wsAfterMessage", "htmx:historyRestore"]) document.addEventListener(name, localize);
+localize();
+document.cookie = `llmsite_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 
 // A long message of one's own is folded until asked for.
 document.addEventListener("click", (event) => {

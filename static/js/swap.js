@@ -29,7 +29,8 @@ function onlyPresent(html) {
   template.innerHTML = html;
   let isWhole = true;
   for (const element of [...template.content.children]) {
-    if (byId(element.id) || (element.getAttribute("hx-swap-oob") ?? "").includes(":")) continue;
+    const how = element.getAttribute("hx-swap-oob");
+    if (how === null || how.includes(":") || byId(element.id)) continue;
     element.remove();
     isWhole = false;
   }
@@ -37,6 +38,9 @@ function onlyPresent(html) {
 }
 
 htmx.defineExtension("present", { transformResponse: onlyPresent });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  event.detail.serverResponse = onlyPresent(event.detail.serverResponse);
+});
 
 // One batch that came by polling, applied like one from the socket.
 export function applyBatch(html) {
