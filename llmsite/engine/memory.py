@@ -6,12 +6,14 @@ Checked against llama.cpp's own figures for the starter and a 0.5 B model; what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
+from llmsite.engine.spec import ModelSpec, SupervisorConfig
 from llmsite.store.gguf import GgufFacts
 from llmsite.types.limits import GIB, MIB
+from llmsite.types.options import Options
 
 COMFORTABLE: Final = 0.8
 """A load whose estimate exceeds this share of the free memory first sends another model away (catalogue 12)."""
@@ -28,20 +30,29 @@ _LEAST_CTX: Final = 4
 _LEAST_CTX_VISION: Final = 2048
 _LARGE_CTX: Final = ((47 * GIB, 262_144), (23 * GIB, 32_768))
 _SMALL_CTX: Final = 4096
+_SLOTS: Final = (4, 2, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryNow:
-    """Free bytes of the host and of each GPU in llama.cpp's order; `gpu_total_bytes` is the size of all GPUs together."""
+    """Free bytes of the host and of each GPU in llama.cpp's order."""
 
     host_free_bytes: int
     gpu_free_bytes: tuple[int, ...] = ()
-    gpu_total_bytes: int = 0
 
     def without_overhead(self, overhead_bytes: int) -> MemoryNow:
         """The same with so much left alone on each GPU."""
-        free = tuple(max(0, each - overhead_bytes) for each in self.gpu_free_bytes)
-        return MemoryNow(self.host_free_bytes, free, self.gpu_total_bytes)
+        return MemoryNow(self.host_free_bytes, tuple(max(0, each - overhead_bytes) for each in self.gpu_free_bytes))
+
+    def without(self, placements: Iterable[Placement]) -> MemoryNow:
+        """The same once these models are gone."""
+        host, gpus = self.host_free_bytes, list(self.gpu_free_bytes)
+        for each in placements:
+            host += each.host_bytes
+            split = each.tensor_split or (1.0,) * len(gpus)
+            for gpu, part in enumerate(split[: len(gpus)]):
+                gpus[gpu] += int(each.vram_bytes * part / sum(split))
+        return MemoryNow(host, tuple(gpus))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,11 @@ class Placement:
         return self.host_bytes + self.vram_bytes
 
 
-def choose_ctx(facts: GgufFacts, asked: int | None, default: int, gpu_total_bytes: int, *, is_vision: bool) -> tuple[int, ...]:
+def choose_ctx(spec: ModelSpec, options: Options, config: SupervisorConfig, gpu_total_bytes: int) -> tuple[int, ...]:
     """Context lengths to try, largest first: one if asked for (by request or server), else by GPU memory (catalogue 2.20, 3)."""
-    trained = facts.num_ctx_train or asked or _LARGE_CTX[0][1]
-    least = _LEAST_CTX_VISION if is_vision else _LEAST_CTX
+    asked, default = options.num_ctx, config.context_length
+    trained = spec.facts.num_ctx_train or asked or default or _LARGE_CTX[0][1]
+    least = _LEAST_CTX_VISION if spec.projector_path else _LEAST_CTX
     if asked is not None or default:
         return (min(max(default if asked is None else asked, least), trained),)
     tiers = [ctx for total, ctx in _LARGE_CTX if gpu_total_bytes >= total] or [_SMALL_CTX]
@@ -106,8 +118,23 @@ def choose_batch(facts: GgufFacts, num_ctx: int, asked: int | None) -> int:
     return 1024 if num_ctx <= _LARGE_CTX[1][1] else 2048
 
 
-def estimate(facts: GgufFacts, shape: Shape, extra_bytes: int = 0) -> Estimate:
-    """What a model takes in this shape. Sliding windows are counted as full caches: an upper bound."""
+def choose_shapes(spec: ModelSpec, options: Options, config: SupervisorConfig, ctx_choices: tuple[int, ...]) -> list[Shape]:
+    """Shapes to try, the largest first. Slots are fewer when memory is short, unless the server says how many."""
+    slots = (config.num_parallel,) if config.num_parallel else _SLOTS
+    return [
+        Shape(ctx, count, choose_batch(spec.facts, ctx, options.num_batch), config.kv_cache_type, bool(config.flash_attention))
+        for ctx in ctx_choices
+        for count in ((1,) if spec.facts.has_pooling else slots)
+    ]
+
+
+def estimate(facts: GgufFacts, shape: Shape, *, extra_bytes: int = 0, is_mapped: bool = False) -> Estimate:
+    """What a model takes in this shape. Sliding windows are counted as full caches: an upper bound.
+
+    `is_mapped`: the weights stay in the file and need no memory of their own.
+    """
+    if is_mapped:
+        facts = replace(facts, layer_bytes=(), other_bytes=0)
     cells = _round_up(shape.num_ctx, _CELL_STEP) * shape.num_slots
     per_head = cells * (facts.head_dim_k + facts.head_dim_v) * KV_TYPE_BYTES[shape.kv_type]
     cache = [int(heads * per_head) for heads in _per_layer(facts.kv_heads, facts.num_layers)]
@@ -124,32 +151,36 @@ def _compute_bytes(facts: GgufFacts, shape: Shape) -> int:
     return 4 * (values * tokens + facts.num_vocab * shape.num_slots)
 
 
-def place(need: Estimate, shape: Shape, memory: MemoryNow, *, num_gpu: int = -1, is_spread: bool = False) -> Placement | None:
-    """The comfortable placement: all layers on GPUs if there are any (as few GPUs as possible), else all on the host.
+def place(
+    spec: ModelSpec, options: Options, shapes: Sequence[Shape], memory: MemoryNow, *, is_spread: bool = False
+) -> Placement | None:
+    """The first shape that is comfortable: all layers on GPUs if there are any (as few as possible), else all on the host.
 
-    None when that takes more than `COMFORTABLE` of what is free. `num_gpu` ≥ 0 is the asker's number of layers.
+    None when each takes more than `COMFORTABLE` of what is free. `num_gpu` ≥ 0 is the asker's number of layers.
     """
-    if num_gpu >= 0 or not memory.gpu_free_bytes:
-        fixed = place_tightly(need, shape, memory, num_gpu=num_gpu)
-        return fixed if fixed and _is_comfortable(fixed, memory) else None
-    budgets = [int(free * COMFORTABLE) for free in memory.gpu_free_bytes]
-    for chosen in _subsets(budgets, is_spread=is_spread):
-        counts = _fill(need, chosen)
-        if sum(counts) == len(need.layers) + 1:
-            return _on_gpus(need, shape, counts)
+    for shape in shapes:
+        need = _need(spec, options, shape, memory)
+        if options.num_gpu >= 0 or not memory.gpu_free_bytes:
+            counts = _asked_layers(need, options, memory)
+        else:
+            counts = _fill_fewest(need, [int(free * COMFORTABLE) for free in memory.gpu_free_bytes], is_spread=is_spread)
+        placement = _on_gpus(need, shape, counts) if counts is not None else None
+        if placement and placement.host_bytes <= memory.host_free_bytes * COMFORTABLE:
+            return placement
     return None
 
 
 def place_tightly(
-    need: Estimate, shape: Shape, memory: MemoryNow, *, num_gpu: int = -1, most_gpu_layers: int | None = None
+    spec: ModelSpec, options: Options, shapes: Sequence[Shape], memory: MemoryNow, *, most_gpu_layers: int | None = None
 ) -> Placement | None:
-    """The placement when nobody is left to send away: as many layers on GPUs as fit, the rest on the host.
+    """The smallest shape, when nobody is left to send away: as many layers on GPUs as fit, the rest on the host.
 
     None when the host part is larger than what the host has free.
     """
-    everything = len(need.layers) + 1
-    if num_gpu >= 0 and memory.gpu_free_bytes:
-        counts = _share(min(num_gpu, everything), memory.gpu_free_bytes)
+    shape = shapes[-1]
+    need = _need(spec, options, shape, memory)
+    if options.num_gpu >= 0 or not memory.gpu_free_bytes:
+        counts = _asked_layers(need, options, memory)
     else:
         counts = _fill(need, [int(free * TIGHT) for free in memory.gpu_free_bytes])
     if most_gpu_layers is not None and sum(counts) > most_gpu_layers:
@@ -158,9 +189,22 @@ def place_tightly(
     return placement if placement.host_bytes <= memory.host_free_bytes else None
 
 
-def _is_comfortable(placement: Placement, memory: MemoryNow) -> bool:
-    """Layers that the asker put on GPUs are not doubted; the host part is."""
-    return placement.host_bytes <= memory.host_free_bytes * COMFORTABLE
+def least_bytes(spec: ModelSpec, options: Options, shapes: Sequence[Shape], memory: MemoryNow) -> int:
+    """What the smallest shape needs in all, for error texts."""
+    return _need(spec, options, shapes[-1], memory).total_bytes + PROCESS_BYTES
+
+
+def _need(spec: ModelSpec, options: Options, shape: Shape, memory: MemoryNow) -> Estimate:
+    is_mapped = options.use_mmap is True and not memory.gpu_free_bytes
+    return estimate(spec.facts, shape, extra_bytes=spec.extra_bytes, is_mapped=is_mapped)
+
+
+def _asked_layers(need: Estimate, options: Options, memory: MemoryNow) -> list[int]:
+    """Layers per GPU as the asker wants them; none without GPUs. Whether they fit there is the asker's business."""
+    gpus = memory.gpu_free_bytes
+    if not gpus:
+        return []
+    return _share(min(options.num_gpu, len(need.layers) + 1), gpus)
 
 
 def _from_the_end(need: Estimate) -> list[int]:
@@ -180,12 +224,15 @@ def _fill(need: Estimate, budgets: Sequence[int]) -> list[int]:
     return counts
 
 
-def _subsets(budgets: list[int], *, is_spread: bool) -> Iterable[list[int]]:
-    """Budgets with ever more GPUs in use, the freest first; the others have none."""
+def _fill_fewest(need: Estimate, budgets: list[int], *, is_spread: bool) -> list[int] | None:
+    """All layers on as few GPUs as can hold them, the freest first; None if all together cannot."""
     order = sorted(range(len(budgets)), key=lambda gpu: -budgets[gpu])
     for num_used in [len(budgets)] if is_spread else range(1, len(budgets) + 1):
         used = set(order[:num_used])
-        yield [budget if gpu in used else 0 for gpu, budget in enumerate(budgets)]
+        counts = _fill(need, [budget if gpu in used else 0 for gpu, budget in enumerate(budgets)])
+        if sum(counts) == len(need.layers) + 1:
+            return counts
+    return None
 
 
 def _share(num_layers: int, free: Sequence[int]) -> list[int]:

@@ -1,0 +1,32 @@
+"""Quarantine: models whose runner failed to start too often are not tried again for a while."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WINDOW_SECONDS: Final = 600.0
+
+
+class Quarantine:
+    """Failed starts by model path. `most` of them within `WINDOW_SECONDS` put a model aside until the first is that old."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._failures: dict[str, list[float]] = {}
+
+    def add(self, path: str, now: float) -> None:
+        """One more failed start."""
+        self._failures.setdefault(path, []).append(now)
+
+    def forget(self, path: str) -> None:
+        """It started."""
+        self._failures.pop(path, None)
+
+    def seconds_left(self, path: str, now: float) -> float:
+        """How long the model is still put aside; 0 if it is not."""
+        recent = [at for at in self._failures.get(path, ()) if at > now - WINDOW_SECONDS]
+        if not recent:
+            self._failures.pop(path, None)
+            return 0.0
+        self._failures[path] = recent
+        return recent[-self._most] + WINDOW_SECONDS - now if len(recent) >= self._most else 0.0
