@@ -33,9 +33,9 @@ def endpoint(*methods: str) -> Callable[[View], View]:
             try:
                 response = await view(request, *args, **kwargs)
             except LlmsiteError as error:
-                return error_response(error)
+                response = error_response(error)
             except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
-                return error_response(internal_error(error))
+                response = error_response(internal_error(error))
             return _without_body(response) if request.method == "HEAD" else response
 
         answer.methods = methods  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ import msgspec
 from llmsite.types.chunk import Chunk, Logprob, Metrics, ModelDetails, RunningModel, TokenLogprob
 from llmsite.types.codec import go_json
 from llmsite.types.message import ToolCall
+from models_app.services import InstalledModel
 
 _NANOSECONDS: Final = 1_000_000_000
 _FOREVER_SECONDS: Final = (2**63 - 1) / 1e9
@@ -197,6 +198,20 @@ def details(model: ModelDetails, *, with_sizes: bool) -> dict[str, Any]:
     if with_sizes:
         _add(frame, "context_length", model.num_ctx)
         _add(frame, "embedding_length", model.num_embd)
+    return frame
+
+
+def installed_model(model: InstalledModel) -> dict[str, Any]:
+    """One element of `/api/tags`."""
+    frame = {
+        "name": model.name,
+        "model": model.name,
+        "modified_at": local_timestamp(model.modified_at),
+        "size": model.size_bytes,
+        "digest": model.digest,
+        "details": details(model.details, with_sizes=True),
+    }
+    _add(frame, "capabilities", list(model.capabilities))
     return frame
 
 

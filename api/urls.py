@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from api.endpoint import View
-from api.views import chat, generate, models, server
+from api.views import blobs, chat, generate, models, server
 from api.views.root import make_root
 
 
@@ -15,8 +15,12 @@ def make_urls(page: View) -> list[URLPattern]:
         path("", make_root(page), name="root"),
         path("api/version", server.version, name="version"),
         path("api/status", server.status, name="status"),
+        path("api/tags", models.tags, name="tags"),
         path("api/ps", models.ps, name="ps"),
         path("api/generate", generate.generate, name="generate"),
         path("api/chat", chat.chat, name="chat"),
-        re_path(r"^(?:api|v1)(?:/.*)?$", server.unknown, name="unknown"),
+        re_path(r"^api/blobs/(?P<digest>[\s\S]+)\Z", blobs.blob, name="blob"),
+        # any text at all, so that what is no digest is told so
+        re_path(r"^api/blobs/(?P<digest>[\s\S]+)\Z", blobs.blob, name="blob"),
+        re_path(r"^(?:api|v1)(?:/[\s\S]*)?\Z", server.unknown, name="unknown"),
     ]

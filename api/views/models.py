@@ -7,8 +7,15 @@ import time
 from django.http import HttpRequest, HttpResponseBase
 
 from api.endpoint import endpoint, json_response
-from api.responses import running_model
+from api.responses import installed_model, running_model
 from llmsite import backend
+from models_app import services
+
+
+@endpoint("GET", "HEAD")
+async def tags(request: HttpRequest) -> HttpResponseBase:
+    """Installed models, most recently modified first."""
+    return json_response({"models": [installed_model(each) for each in await services.list_models()]})
 
 
 @endpoint("GET")

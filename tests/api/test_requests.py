@@ -123,8 +123,10 @@ def test_a_wrong_field_of_generate_is_named(raw, text):
         ([{"content": [{}]}], "json: cannot unmarshal array into Go struct field ChatRequest.messages.content of type string"),
         (
             [{"tool_calls": [{"function": {"arguments": "{}"}}]}],
-            "json: cannot unmarshal string into Go struct field ChatRequest.messages.tool_calls.function.arguments"
-            " of type api.ToolCallFunctionArguments",
+            (
+                "json: cannot unmarshal string into Go struct field ChatRequest.messages.tool_calls.function.arguments"
+                " of type api.ToolCallFunctionArguments"
+            ),
         ),
         ([{}] * 10_001, "a conversation has at most 10000 messages"),
     ],
