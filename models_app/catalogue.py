@@ -21,6 +21,7 @@ from llmsite.store.manifest_files import ManifestFile
 from llmsite.store.model import StoredModel
 from llmsite.types.codec import from_builtins, to_builtins
 from llmsite.types.errors import LlmsiteError
+from models_app.findings import inspect_blobs, inspect_templates
 from models_app.models import Blob, Model
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,14 @@ def sync() -> None:
     if not changed and not gone:
         return
     loaded = {file.name.parts: _load(file) for file in changed}
-    facts = _read_facts(model for model in loaded.values() if isinstance(model, StoredModel))
-    rows = [_row(files[parts], model, facts) for parts, model in loaded.items()]
+    models = [model for model in loaded.values() if isinstance(model, StoredModel)]
+    facts = _read_facts(models)
+    templates = inspect_templates(backend.get_store().blobs, {model.template for model in models if model.template})
+    rows = [_row(files[parts], model, facts, templates) for parts, model in loaded.items()]
     with transaction.atomic():
         for parts in gone:
             Model.objects.filter(**dict(zip(_NAME, parts, strict=True))).delete()
-        _write(rows, [model for model in loaded.values() if isinstance(model, StoredModel)], facts)
+        _write(rows, models, facts)
         Blob.objects.filter(models=None).delete()
 
 
@@ -83,17 +86,13 @@ def _read_facts(models: Iterable[StoredModel]) -> dict[str, GgufFacts]:
     for digest, stored in Blob.objects.filter(facts__isnull=False).values_list("digest", "facts"):
         if digest in wanted:
             facts[digest] = from_builtins(stored, GgufFacts)
-    store, inspector = backend.get_store(), backend.get_inspector()
-    for digest in sorted(wanted - facts.keys()):
-        try:
-            store.blobs.size(digest)
-            facts[digest] = inspector.read_gguf_sync(store.blobs.path(digest))
-        except LlmsiteError as error:
-            logger.warning("blob %s cannot be read: %s", digest, error)
-    return facts
+    unknown = sorted(wanted - facts.keys())
+    return facts | inspect_blobs(backend.get_store().blobs, unknown)
 
 
-def _row(file: ManifestFile, model: StoredModel | LlmsiteError, facts: dict[str, GgufFacts]) -> Model:
+def _row(
+    file: ManifestFile, model: StoredModel | LlmsiteError, facts: dict[str, GgufFacts], templates: dict[str, TemplateFacts]
+) -> Model:
     row = Model(**dict(zip(_NAME, file.name.parts, strict=True)), manifest_ns=file.modified_ns, manifest_bytes=file.size_bytes)
     if isinstance(model, LlmsiteError):
         row.error = str(model)
@@ -112,18 +111,18 @@ def _row(file: ManifestFile, model: StoredModel | LlmsiteError, facts: dict[str,
     row.messages = [{"role": each.role, "content": each.content} for each in model.messages]
     row.licenses = list(model.licenses)
     row.details = details
-    row.capabilities = list(_capabilities(model, facts))
+    row.capabilities = list(_capabilities(model, facts, templates))
     row.size_bytes = model.size_bytes
     row.is_pulled = model.is_pulled
     return row
 
 
-def _capabilities(model: StoredModel, facts: dict[str, GgufFacts]) -> tuple[str, ...]:
+def _capabilities(model: StoredModel, facts: dict[str, GgufFacts], templates: dict[str, TemplateFacts]) -> tuple[str, ...]:
     """What the model can do, in Ollama's order (catalogue 2.15)."""
     gguf = [facts[layer.digest] for layer in model.manifest.layers if layer.digest in facts]
     weights = facts.get(model.model_digest, GgufFacts())
     jinja = inspect_jinja(weights.chat_template) if weights.chat_template else None
-    go = _inspect_go(model)
+    go = templates.get(model.template or "")
     return list_capabilities(
         config=model.config.capabilities,
         has_pooling=weights.has_pooling,
@@ -133,17 +132,6 @@ def _capabilities(model: StoredModel, facts: dict[str, GgufFacts]) -> tuple[str,
         jinja=jinja,
         chosen=choose_template(go, jinja, go_template=settings.LLMSITE_GO_TEMPLATE, is_pulled=model.is_pulled),
     )
-
-
-def _inspect_go(model: StoredModel) -> TemplateFacts | None:
-    """What the model's Go template can do; None when there is none, or none that parses."""
-    if not model.template:
-        return None
-    try:
-        return backend.get_inspector().inspect_template_sync(model.template, "go")
-    except LlmsiteError as error:
-        logger.warning("the template of model %s cannot be used: %s", model.name.shortest, error)
-        return None
 
 
 def _write(rows: list[Model], models: list[StoredModel], facts: dict[str, GgufFacts]) -> None:

@@ -62,9 +62,9 @@ class BlobStore:
             raise LoadFailed(f"blob {digest} is damaged: something else than a plain file stands in its place")
         raise NotFound(f"blob {digest} is missing, pull the model again")
 
-    def checked_path(self, digest: str, size_bytes: int) -> Path:
-        """The path of a blob that is there with its declared size. Raises `NotFound`, `LoadFailed`."""
-        if self.size(digest) != size_bytes:
+    def checked_path(self, digest: str, size_bytes: int | None = None) -> Path:
+        """The path of a blob that is there, with its declared size if one is given. Raises `NotFound`, `LoadFailed`."""
+        if self.size(digest) != size_bytes and size_bytes is not None:
             raise LoadFailed("model data is damaged, pull it again")
         return self.path(digest)
 

@@ -43,11 +43,15 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What a manifest and its small blobs say. `digest` is 64 hex; `modified_at` is seconds since 1970."""
+    """What a manifest and its small blobs say. `digest` is 64 hex; `modified_at` is seconds since 1970.
+
+    `is_pulled`: the manifest came from a registry. Those that are written here or by Ollama end in a newline (catalogue 10.2).
+    """
 
     name: ModelName
     digest: str
     manifest: Manifest
+    is_pulled: bool
     config: ModelConfig
     modified_at: float
     model_path: Path
@@ -93,7 +97,7 @@ class ModelStore:
         self.blobs = BlobStore(root / "blobs", self.limits)
         self.manifests = ManifestFolder(root / "manifests")
         # what was read, until the file changes; one entry is replaced at a time, so threads need no lock
-        self._manifests: dict[ManifestFile, tuple[str, Manifest]] = {}
+        self._manifests: dict[ManifestFile, _Read] = {}
         self._models: dict[ManifestFile, StoredModel] = {}
 
     def find(self, name: ModelName | str) -> StoredModel:
@@ -128,8 +132,7 @@ class ModelStore:
         """What stands in a manifest file and its small blobs. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
         model = self._models.get(file)
         if model is None:
-            digest, manifest = self._read(file)
-            model = self._models[file] = _resolve(file, digest, manifest, self.blobs)
+            model = self._models[file] = _resolve(file, self._read(file), self.blobs)
         return model
 
     def write(self, name: ModelName, data: bytes) -> StoredModel:
@@ -176,8 +179,8 @@ class ModelStore:
             self.manifests.sweep(now)
             return removed
 
-    def _read(self, file: ManifestFile) -> tuple[str, Manifest]:
-        """ID and content of a manifest file. Raises `InvalidModelFile`."""
+    def _read(self, file: ManifestFile) -> _Read:
+        """A manifest file. Raises `InvalidModelFile`."""
         known = self._manifests.get(file)
         if known is None:
             if file.size_bytes > self.limits.manifest_bytes:
@@ -186,13 +189,13 @@ class ModelStore:
                 data = file.path.read_bytes()
             except OSError as error:
                 raise InvalidModelFile(f"the manifest of '{file.name.shortest}' cannot be read") from error
-            known = self._manifests[file] = manifest_digest(data), decode_manifest(data, self.limits)
+            known = self._manifests[file] = _Read(manifest_digest(data), decode_manifest(data, self.limits), data[-1:] != b"\n")
         return known
 
     def _digests(self, file: ManifestFile) -> frozenset[str]:
         """The blobs a manifest names; none when it cannot be read."""
         try:
-            return self._read(file)[1].digests
+            return self._read(file).manifest.digests
         except InvalidModelFile:
             return frozenset()
 
@@ -201,7 +204,7 @@ class ModelStore:
         used: set[str] = set()
         for file in self.manifests.files():
             try:
-                used |= self._read(file)[1].digests
+                used |= self._read(file).manifest.digests
             except InvalidModelFile as error:
                 logger.warning("removing no blobs: model %s: %s", file.name.shortest, error)
                 return None
@@ -225,10 +228,19 @@ class ModelStore:
 _WEIGHTS = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
 
 
-def _resolve(file: ManifestFile, digest: str, manifest: Manifest, blobs: BlobStore) -> StoredModel:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A manifest file once read; `digest` is over its bytes."""
+
+    digest: str
+    manifest: Manifest
+    is_pulled: bool
+
+
+def _resolve(file: ManifestFile, read: _Read, blobs: BlobStore) -> StoredModel:
     """The model of a manifest; the last layer of a kind counts, except adapters, projectors and licences. Reads its texts."""
     layers: dict[str, list[Layer]] = {}
-    for layer in manifest.layers:
+    for layer in read.manifest.layers:
         kind = media.TEMPLATE if layer.media_type == media.PROMPT else layer.media_type
         layers.setdefault(kind, []).append(layer)
     if media.MODEL not in layers:
@@ -237,9 +249,10 @@ def _resolve(file: ManifestFile, digest: str, manifest: Manifest, blobs: BlobSto
     weights = layers[media.MODEL][-1]
     return StoredModel(
         name=file.name,
-        digest=digest,
-        manifest=manifest,
-        config=_decode(_read_text(manifest.config, blobs), ModelConfig, "config"),
+        digest=read.digest,
+        manifest=read.manifest,
+        is_pulled=read.is_pulled,
+        config=_decode(_read_text(read.manifest.config, blobs), ModelConfig, "config"),
         modified_at=file.modified_ns / 1e9,
         model_path=blobs.path(weights.digest),
         model_digest=weights.digest,
