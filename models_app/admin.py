@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model as AnyModel
@@ -11,7 +11,13 @@ from django.http import HttpRequest
 from models_app.models import Blob, Model
 
 
-class _ReadOnly(admin.ModelAdmin[AnyModel]):
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[AnyModel]  # the stubs' parameter, which Django's class does not take
+else:
+    _Admin = admin.ModelAdmin
+
+
+class _ReadOnly(_Admin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
