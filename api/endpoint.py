@@ -28,20 +28,26 @@ def endpoint(*methods: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method not in methods:
-                return method_not_allowed(methods)
-            try:
-                response = await view(request, *args, **kwargs)
-            except LlmsiteError as error:
-                response = error_response(error)
-            except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
-                response = error_response(internal_error(error))
+            response = await _respond(view, methods, request, args, kwargs)
             return _without_body(response) if request.method == "HEAD" else response
 
         answer.methods = methods  # type: ignore[attr-defined]
         return csrf_exempt(answer)
 
     return decorate
+
+
+async def _respond(
+    view: View, methods: tuple[str, ...], request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> HttpResponseBase:
+    if request.method not in methods:
+        return method_not_allowed(methods)
+    try:
+        return await view(request, *args, **kwargs)
+    except LlmsiteError as error:
+        return error_response(error)
+    except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
+        return error_response(internal_error(error))
 
 
 def queue_key(request: HttpRequest) -> str:
