@@ -10,7 +10,7 @@ import socket
 import threading
 
 from llmsite.engine import wire
-from llmsite.types.errors import ProtocolError
+from llmsite.types.errors import RequestTooLarge
 
 
 class Channel:
@@ -49,5 +49,5 @@ class Channel:
         frame = wire.encode(event)
         if len(frame) - wire.HEADER_BYTES <= self._limit_out:
             return frame
-        error = ProtocolError(f"an answer of {len(frame)} bytes exceeds the limit of {self._limit_out}")
+        error = RequestTooLarge(f"the answer would have {len(frame)} bytes, more than the limit of {self._limit_out}")
         return wire.encode(wire.Failed(getattr(event, "id", 0), type(error).__name__, str(error)))

@@ -16,6 +16,9 @@ WORTH_SAVING: Final = 32
 WORTH_WAITING: Final = 64
 """Tokens; so many more must a neighbour be about to read for a newcomer to wait for them."""
 
+NUM_OPENING: Final = 8
+"""Tokens by which templates open an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheTraits:
@@ -106,12 +109,11 @@ def plan_seat(
 ) -> Seat:
     """Where a new sequence sits and what it starts from. `free` is not empty, the slot used longest ago first."""
     usable = _usable_sources(prompt, user, (*slots, *saved), traits)
-    # 1. A free slot that holds mostly what is wanted: the conversation goes on where it was.
-    own = [(num, slot) for num, slot in usable if slot in free and 2 * num >= len(slot.tokens)]
+    # 1. A free slot whose conversation goes on, or that has nothing to lose: where it is.
     num_best = max((num for num, _ in usable), default=0)
-    if own and max(num for num, _ in own) + traits.min_copied >= num_best:
-        num, slot = max(own, key=lambda each: each[0])
-        return Seat(slot, slot, num)  # type: ignore[arg-type]
+    own = [(num, each) for num, each in usable if isinstance(each, Slot) and each in free and _goes_on(each, num)]
+    if own and (best := max(own, key=lambda each: each[0]))[0] + traits.min_copied > num_best:
+        return Seat(best[1], best[1], best[0])
     # 2. Otherwise an empty slot, or the one used longest ago, whose content is saved.
     slot = next((each for each in free if not each.tokens), free[0])
     seat = Seat(slot, saves=_deserves_saving(slot, slots, saved))
@@ -126,9 +128,16 @@ def plan_seat(
     return seat
 
 
-def _usable_sources(
-    prompt: Sequence[int], user: str, sources: Iterable[Source], traits: CacheTraits
-) -> list[tuple[int, Source]]:
+def _goes_on(slot: Slot, num: int) -> bool:
+    """Cutting this slot back to `num` tokens loses its last answer at most, not what somebody had it read.
+
+    A prompt ends in a few tokens that open the answer and are gone in the next turn (an empty thought, say).
+    """
+    num_lost = len(slot.tokens) - num
+    return num_lost < WORTH_SAVING or (num >= slot.num_prompt - NUM_OPENING and 2 * num >= slot.num_prompt)
+
+
+def _usable_sources(prompt: Sequence[int], user: str, sources: Iterable[Source], traits: CacheTraits) -> list[tuple[int, Source]]:
     allowed = (source for source in sources if traits.is_shared or source.owner == user)
     pairs = ((usable_length(prompt, source, traits), source) for source in allowed)
     return [(num, source) for num, source in pairs if num]

@@ -32,16 +32,19 @@ def _skip_package_init(name: str) -> None:
 
 _skip_package_init("llama_cpp")
 
-from llama_cpp import llama_cpp as lib  # noqa: E402 (the package must have been prepared)
+from llama_cpp import llama_cpp  # noqa: E402 (the package must have been prepared)
+
+lib: Any = llama_cpp
+"""The bindings, for the modules beside this one. Their annotations say little: ctypes decides at run time."""
 
 Part = tuple[str, tuple[float, ...]]
 """A part of a sampler chain by llama.cpp's name, with its numbers: `("top_k", (40,))`. `sampler.py` chooses them."""
 
-KV_TYPES: Final = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 MICRO_BATCH: Final = 512
 """Most tokens llama.cpp computes at once; it cuts larger batches itself. Its compute buffer grows with this number."""
 
 _MROPE_TYPES: Final = (lib.LLAMA_ROPE_TYPE_MROPE, lib.LLAMA_ROPE_TYPE_IMROPE, lib.LLAMA_ROPE_TYPE_VISION)
+_KV_TYPES: Final = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _ERROR_LEVEL: Final = 4
 _BUFFER: Final = re.compile(r"(\S+)\s+(?:model |KV |RS |compute |output )?buffer size\s*=\s*([\d.]+) MiB")
 _FUNCTION: Final = re.compile(r"^[\w:]+: +")
@@ -53,6 +56,7 @@ class _Log:
     def __init__(self) -> None:
         self.last_error = ""
         self.buffer_mib: dict[str, float] = {}
+        self.cache_mib = 0.0
         self.callback = lib.llama_log_callback(self._take)
 
     def _take(self, level: int, text: bytes, _: Any) -> None:
@@ -63,6 +67,7 @@ class _Log:
                 self.last_error = _FUNCTION.sub("", line)
         elif b"buffer size" in text and (found := _BUFFER.search(text.decode(errors="replace"))):
             self.buffer_mib[found[1]] = self.buffer_mib.get(found[1], 0.0) + float(found[2])
+            self.cache_mib += float(found[2]) if b" KV buffer" in text or b" RS buffer" in text else 0.0
 
 
 _log = _Log()
@@ -86,6 +91,11 @@ def memory_bytes() -> tuple[int, int]:
     return int(total * 2**20), int((total - on_host) * 2**20)
 
 
+def cache_bytes() -> int:
+    """What the KV caches of all slots take."""
+    return int(_log.cache_mib * 2**20)
+
+
 def backend_name() -> str:
     """`cpu`, or the kind of the first GPU that holds something: `cuda`, `vulkan`, `mtl`, `rocm`…"""
     on_gpu = [name for name in _log.buffer_mib if not _is_host(name)]
@@ -102,11 +112,11 @@ class Model:
     def __init__(self, load: Load, on_progress: Callable[[float], None]) -> None:
         """Blocks while loading; `on_progress` gets 0 to 1 from this thread. Raises `LoadFailed`."""
 
-        @lib.llama_progress_callback
-        def progress(fraction: float, _: Any) -> bool:
+        def go_on(fraction: float, _: Any) -> bool:
             on_progress(fraction)
             return True
 
+        progress = lib.llama_progress_callback(go_on)
         params = lib.llama_model_default_params()
         params.n_gpu_layers = load.num_gpu_layers
         params.progress_callback = progress
@@ -134,17 +144,17 @@ class Model:
 
     @property
     def num_ctx_train(self) -> int:
-        return lib.llama_model_n_ctx_train(self.handle)
+        return int(lib.llama_model_n_ctx_train(self.handle))
 
     @property
     def window(self) -> int:
         """Tokens a sliding-window layer looks back; 0 when there is none."""
-        return max(0, lib.llama_model_n_swa(self.handle))
+        return max(0, int(lib.llama_model_n_swa(self.handle)))
 
     @property
     def keeps_state(self) -> bool:
         """Recurrent and hybrid models hold a state that cannot be cut back to an earlier token."""
-        return lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle)
+        return bool(lib.llama_model_is_recurrent(self.handle) or lib.llama_model_is_hybrid(self.handle))
 
     @property
     def has_plain_positions(self) -> bool:
@@ -248,13 +258,13 @@ class Batch:
         self.num_tokens = index + 1
         return index
 
-    def add_chunk(self, tokens: Sequence[int], position: int, seq_id: int, *, is_last: bool) -> int:
+    def add_chunk(self, tokens: list[int], position: int, seq_id: int, *, is_last: bool) -> int:
         """A chunk of a prompt. Returns the index of its last token, at which logits will be if `is_last`."""
         first, end = self.num_tokens, self.num_tokens + len(tokens)
-        self._tokens[first:end] = tokens
-        self._positions[first:end] = range(position, position + len(tokens))
+        self._tokens[first:end] = tokens  # type: ignore[assignment]
+        self._positions[first:end] = range(position, position + len(tokens))  # type: ignore[call-overload]
         self._seq_ids[first:end] = [seq_id] * len(tokens)
-        self._logits[first:end] = bytes(len(tokens))
+        self._logits[first:end] = bytes(len(tokens))  # type: ignore[call-overload]
         self._logits[end - 1] = is_last
         self.num_tokens = end
         return end - 1
@@ -273,7 +283,7 @@ class Context:
         params.n_seq_max = load.num_slots
         params.n_outputs_max = load.num_slots
         params.n_threads = params.n_threads_batch = num_threads
-        params.type_k = params.type_v = KV_TYPES[load.kv_cache_type]
+        params.type_k = params.type_v = _KV_TYPES[load.kv_cache_type]
         params.flash_attn_type = _flash_attention(load, is_quantized)
         params.kv_unified = False
         params.swa_full = False
@@ -313,10 +323,10 @@ class Context:
 
     def first_position(self, seq_id: int) -> int:
         """The first position that is still there: above 0 where a sliding window dropped what is behind it; -1 when empty."""
-        return lib.llama_memory_seq_pos_min(self._memory, seq_id)
+        return int(lib.llama_memory_seq_pos_min(self._memory, seq_id))
 
     def state_bytes(self, seq_id: int) -> int:
-        return lib.llama_state_seq_get_size(self.handle, seq_id)
+        return int(lib.llama_state_seq_get_size(self.handle, seq_id))
 
     def save(self, seq_id: int) -> ctypes.Array[ctypes.c_uint8]:
         """The state of one sequence in host memory. Wrong between a copy or shift and the next decode."""
@@ -370,7 +380,7 @@ class Sampler:
 
     def sample(self, context: Context, index: int) -> int:
         """Choose a token from the logits at a batch index, and remember it for the penalties."""
-        return lib.llama_sampler_sample(self.handle, context.handle, index)
+        return int(lib.llama_sampler_sample(self.handle, context.handle, index))
 
     def accept(self, token: int) -> None:
         """Let the penalties know a token that was not sampled."""

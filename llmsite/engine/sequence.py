@@ -20,7 +20,8 @@ CONTEXTS_PER_ANSWER = 10
 class Sequence:
     """`prompt` is what will be read, cut to fit; `num_keep` tokens of it survive a shift. Counts are tokens, times nanoseconds.
 
-    `next_token` was sampled and is not in the cache yet. `reason` is set once the answer ended.
+    `next_token` was sampled and is not in the cache yet. `reason` is set once the answer ended. `generated` and `answer`
+    (tokens and pieces of text) are noted only for who wants them back.
     """
 
     command: Generate
@@ -32,6 +33,7 @@ class Sequence:
     detokenizer: Detokenizer
     whole_prompt: list[int]
     generated: list[int] = field(default_factory=list)
+    answer: list[str] = field(default_factory=list)
     logprobs: list[LogprobInfo] = field(default_factory=list)
     num_cached: int = 0
     num_generated: int = 0
@@ -62,20 +64,26 @@ class Sequence:
         self.num_generated += 1
         if self.num_generated == 1:
             self.first_ns = now_ns
+        text = ""
         if is_end:
             self.reason = "stop"
         else:
             text = self.detokenizer.add(piece)
-            if self.command.want_context:
+            self._check_limits()
+        if self.reason:
+            self.ended_ns = now_ns
+            text += self.detokenizer.finish()
+        if self.command.want_context:
+            self.answer.append(text)
+            if not is_end:
                 self.generated.append(token)
-            if self.detokenizer.is_stopped:
-                self.reason = "stop"
-            elif self.num_generated >= self.num_predict or (not self.can_shift and self._is_full()):
-                self.reason = "length"
-        if not self.reason:
-            return text
-        self.ended_ns = now_ns
-        return self.detokenizer.finish() if is_end else text + self.detokenizer.finish()
+        return text
+
+    def _check_limits(self) -> None:
+        if self.detokenizer.is_stopped:
+            self.reason = "stop"
+        elif self.num_generated >= self.num_predict or (not self.can_shift and self._is_full()):
+            self.reason = "length"
 
     def _is_full(self) -> bool:
         return len(self.prompt) + self.num_generated >= self.num_ctx

@@ -12,15 +12,16 @@ from llmsite.engine.sequence import Sequence
 class Slot:
     """One stream of the KV cache, with the fixed `seq_id`.
 
-    `tokens` is what it holds, by position; `owner` is the user who had it read. Only the first `num_faithful` of them are what
-    reading them from the start would give: a shift leaves the rest computed in another context. `first_position` is above 0 where
-    a sliding window dropped what is behind it. `is_settled` is False from a copy or shift to the next decode: llama.cpp carries
-    those out then, and a state saved or restored in between would be wrong.
+    `tokens` is what it holds, by position; `owner` is the user who had it read; `num_prompt` tokens was the last prompt. Only
+    the first `num_faithful` are what reading them from the start would give: a shift leaves the rest computed in another context.
+    `first_position` is above 0 where a sliding window dropped what is behind it. `is_settled` is False from a copy or shift to
+    the next decode: llama.cpp carries those out then, and a state saved or restored in between would be wrong.
     """
 
     seq_id: int
     tokens: list[int] = field(default_factory=list)
     owner: str = ""
+    num_prompt: int = 0
     sequence: Sequence | None = None
     last_used: int = 0
     num_faithful: int | None = None
@@ -34,7 +35,7 @@ class Slot:
 
     def hold(self, tokens: list[int], owner: str) -> None:
         """Now it holds these tokens, as if it had read them itself."""
-        self.tokens, self.owner, self.num_faithful, self.first_position = tokens, owner, None, 0
+        self.tokens, self.owner, self.num_faithful = tokens, owner, None
 
     def shift(self, start: int, num_dropped: int) -> None:
         """Tokens from `start` on were dropped, the rest moved up."""
@@ -56,19 +57,11 @@ class Slots:
         """Slots nobody sits in, the one used longest ago first."""
         return sorted((slot for slot in self._slots if slot.sequence is None), key=lambda slot: slot.last_used)
 
-    def busy(self) -> list[Slot]:
-        """Slots somebody sits in, the earliest arrival first."""
-        return sorted((slot for slot in self._slots if slot.sequence is not None), key=lambda slot: slot.last_used)
-
     def seat(self, sequence: Sequence, slot: Slot) -> None:
         self._uses += 1
-        slot.sequence, slot.last_used = sequence, self._uses
+        slot.sequence, slot.num_prompt, slot.last_used = sequence, len(sequence.prompt), self._uses
 
     def leave(self, slot: Slot) -> None:
         """The answer ended; what was read stays."""
         self._uses += 1
         slot.sequence, slot.last_used = None, self._uses
-
-    def find(self, sequence_id: int) -> Slot | None:
-        """Where a request sits."""
-        return next((slot for slot in self._slots if slot.sequence and slot.sequence.id == sequence_id), None)
