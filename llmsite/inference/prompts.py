@@ -1,0 +1,152 @@
+"""The prompt of a request: its messages, rendered by the inspector, cut at the front until they fit (catalogue 2.5, 2.6, 5.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+
+from llmsite.inference.resolver import Model
+from llmsite.inspector.pool import InspectorPool
+from llmsite.prompt import chat
+from llmsite.prompt.job import CHATML, PLAIN, RenderJob, TemplateKind
+from llmsite.types.errors import RequestTooLarge, TemplateError, TemplateLimit
+from llmsite.types.limits import Limits
+from llmsite.types.message import Message
+from llmsite.types.request import ChatRequest, GenerateRequest, Think, TokenizeRequest
+
+_SPARE_TOKENS: Final = 8
+"""What a tokenizer may add to one token a byte: BOS, a leading space."""
+
+
+class Counter(Protocol):
+    """What fitting needs of a lease."""
+
+    num_ctx: int
+    adds_bos: bool
+    bos_text: str
+
+    async def count_tokens(self, texts: tuple[str, ...]) -> list[int]: ...
+
+
+class PromptMaker:
+    """Makes prompts within `limits`."""
+
+    def __init__(self, inspector: InspectorPool, limits: Limits) -> None:
+        self._inspector = inspector
+        self._limits = limits
+
+    async def make(self, job: RenderJob, lease: Counter, *, cuts_history: bool, is_foreign: bool = False) -> str:
+        """The prompt's text. `cuts_history`: oldest messages go until it fits the context; the last one stays in any case.
+
+        Raises `TemplateError`, `RequestTooLarge`.
+        """
+        self._check_size(job)
+        text = await self._inspector.render(job, is_foreign=is_foreign)
+        if cuts_history and not await _fits(text, lease):
+            text = await self._cut(job, lease, text)
+        return _without_bos(text, lease)
+
+    async def count(self, job: RenderJob, lease: Counter) -> int:
+        """Tokens of the whole conversation, BOS included."""
+        self._check_size(job)
+        text = _without_bos(await self._inspector.render(job), lease)
+        return await _count(text, lease)
+
+    async def _cut(self, job: RenderJob, lease: Counter, too_long: str) -> str:
+        """The longest history that fits. Tokens grow with messages, so halving finds what dropping one at a time would.
+
+        A start that the template refuses (some want a question first) counts as the next one.
+        """
+        starts = chat.cuts(job.messages)
+        low, high = 0, len(starts) - 1
+        fitting: str | None = None
+        while high - low > 1:
+            middle = (low + high) // 2
+            text = await self._render_from(job, starts[middle])
+            if text is None and middle + 1 < high:
+                middle += 1
+                text = await self._render_from(job, starts[middle])
+            if text is not None and await _fits(text, lease):
+                high, fitting = middle, text
+            else:
+                low = middle
+        if fitting is None and high > 0:
+            return await self._inspector.render(replace(job, messages=chat.cut(job.messages, starts[high])))
+        return fitting or too_long
+
+    async def _render_from(self, job: RenderJob, start: int) -> str | None:
+        try:
+            return await self._inspector.render(replace(job, messages=chat.cut(job.messages, start)))
+        except TemplateLimit:
+            raise
+        except TemplateError:
+            return None
+
+    def _check_size(self, job: RenderJob) -> None:
+        size = len(job.prompt) + len(job.suffix) + sum(len(each.content) + len(each.thinking) for each in job.messages)
+        if size > self._limits.prompt_bytes:
+            raise RequestTooLarge(f"the prompt is longer than {self._limits.prompt_bytes} bytes")
+
+
+async def _fits(text: str, lease: Counter) -> bool:
+    if len(text.encode()) + _SPARE_TOKENS <= lease.num_ctx:
+        return True  # no token is shorter than a byte, so there is nothing to count
+    return await _count(text, lease) <= lease.num_ctx
+
+
+async def _count(text: str, lease: Counter) -> int:
+    (num_tokens,) = await lease.count_tokens((text,))
+    return num_tokens
+
+
+def _without_bos(text: str, lease: Counter) -> str:
+    """The tokenizer adds BOS itself, so the one a template wrote goes (catalogue 5.7)."""
+    if not lease.adds_bos:
+        return text
+    written = next((each for each in (lease.bos_text, "<bos>") if each and text.startswith(each)), "")
+    return text.removeprefix(written)
+
+
+def generate_job(request: GenerateRequest, model: Model, think: Think) -> RenderJob:
+    """What to render for a completion: one turn of chat, or the two texts around the gap."""
+    kind, source = _template(model, PLAIN, "go")
+    if request.template:
+        kind, source = "go", request.template
+    elif request.suffix and model.stored.template is not None:
+        kind, source = "go", model.stored.template  # only Go templates fill gaps
+    job = _job(kind, source, model, think)
+    if request.suffix:
+        return replace(job, prompt=request.prompt, suffix=request.suffix)
+    system = request.system or model.stored.system
+    messages = (Message("system", system),) if system else ()
+    history = () if request.context else model.stored.messages
+    return replace(job, messages=(*messages, *history, Message("user", request.prompt)))
+
+
+def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think) -> RenderJob:
+    """What to render for a conversation: the model's own system message and history come first."""
+    kind, source = _template(model, CHATML, "jinja")
+    messages = (*model.stored.messages, *request.messages)
+    if model.stored.system and (not request.messages or request.messages[0].role != "system"):
+        messages = (Message("system", model.stored.system), *messages)
+    if model.family == "qwen3" or model.stored.name.model == "deepseek-r1":
+        messages = chat.without_thoughts(messages)
+    tools = request.tools if isinstance(request, ChatRequest) else ()
+    return replace(_job(kind, source, model, think), messages=_without_images(messages), tools=tools)
+
+
+def _template(model: Model, fallback: str, fallback_kind: TemplateKind) -> tuple[TemplateKind, str]:
+    source = model.template_source
+    if model.template is None or source is None:
+        return fallback_kind, fallback
+    return model.template.kind, source
+
+
+def _job(kind: TemplateKind, source: str, model: Model, think: Think) -> RenderJob:
+    facts = model.facts
+    return RenderJob(kind, source, think=think, think_tags=model.think_tags, bos_text=facts.bos_text, eos_text=facts.eos_text)
+
+
+def _without_images(messages: Sequence[Message]) -> tuple[Message, ...]:
+    return tuple(replace(message, images=()) if message.images else message for message in messages)
