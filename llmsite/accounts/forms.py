@@ -35,6 +35,8 @@ class AccountForm(BaseUserCreationForm):  # type: ignore[type-arg]
         super().__init__(*args, **kwargs)
         for each in self.visible_fields():
             each.field.widget.attrs.setdefault("class", "input")
+            each.field.help_text = ""
+        self.fields["password1"].help_text = _("At least 8 characters, and not one that everybody uses.")
 
     def clean_username(self) -> str:
         """Names differ by more than case, and cannot pass for an e-mail address: either signs in."""

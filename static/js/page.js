@@ -4,8 +4,8 @@ export const byId = (id) => document.getElementById(id);
 
 const sentences = byId("words").dataset;
 
-// A sentence in the reader's language; %s is replaced by the figure.
-export const say = (key, figure = "") => (sentences[key] ?? "").replace("%s", figure);
+// A sentence in the reader's language; {} is replaced by the figure.
+export const say = (key, figure = "") => (sentences[key] ?? "").replace("{}", figure);
 
 // The id of the chat on the page, "" on a new chat that the server has not stored yet.
 export const chatId = () => byId("main")?.dataset.chat ?? "";
