@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIHandler
 
 from llmsite.accounts.trust import NEAR
+
+APPLICATION = ASGIHandler()
 
 
 @dataclass
@@ -87,7 +89,7 @@ def start(method: str, path: str, body: bytes = b"", **headers: str) -> Exchange
             exchange.pieces.append(message["body"])
         exchange._changed.set()
 
-    exchange.task = asyncio.ensure_future(get_asgi_application()(scope, receive, send))
+    exchange.task = asyncio.ensure_future(APPLICATION(scope, receive, send))
     return exchange
 
 

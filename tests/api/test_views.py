@@ -18,11 +18,10 @@ ROUTES = ("/api/generate", "/api/chat")
 
 @pytest.fixture
 def transport():
-    before = backend.get_client() if backend.has_client() else None
     fake = FakeTransport()
     backend.set_client(Client(fake))
     yield fake
-    backend.set_client(before)
+    backend.set_client(None)
 
 
 def content_of(frame):
