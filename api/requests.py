@@ -10,7 +10,6 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from llmsite.types.codec import go_json
@@ -29,16 +28,8 @@ _THINK_WORDS: Final = '"high", "medium", "low", "max", true, or false'
 _INT64: Final = 2**63
 
 
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A request and whether its answer is wanted piece by piece."""
-
-    request: GenerateRequest | ChatRequest
-    stream: bool
-
-
-def parse_generate(body: bytes, limits: Limits, user: str = "") -> Streamed:
-    """The request of `POST /api/generate` (catalogue 2.5). Raises `InvalidRequest`, `InvalidOption`."""
+def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[GenerateRequest, bool]:
+    """The request of `POST /api/generate` and whether its answer streams (catalogue 2.5). Raises `InvalidRequest`, `InvalidOption`."""
     fields = _read_object(decode_body(body, limits), "GenerateRequest", _GENERATE, "api.GenerateRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)
@@ -46,11 +37,11 @@ def parse_generate(body: bytes, limits: Limits, user: str = "") -> Streamed:
     request = GenerateRequest(
         model=fields.pop("model", ""), context=context, format=_check_format(fields.pop("format", None)), user=user, **fields
     )
-    return Streamed(request, stream)
+    return request, stream
 
 
-def parse_chat(body: bytes, limits: Limits, user: str = "") -> Streamed:
-    """The request of `POST /api/chat` (catalogue 2.6). Raises `InvalidRequest`, `InvalidOption`."""
+def parse_chat(body: bytes, limits: Limits, user: str = "") -> tuple[ChatRequest, bool]:
+    """The request of `POST /api/chat` and whether its answer streams (catalogue 2.6). Raises `InvalidRequest`, `InvalidOption`."""
     fields = _read_object(decode_body(body, limits), "ChatRequest", _CHAT, "api.ChatRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)
@@ -59,7 +50,7 @@ def parse_chat(body: bytes, limits: Limits, user: str = "") -> Streamed:
     if len(fields.get("tools", ())) > limits.tools:
         raise InvalidRequest(f"at most {limits.tools} tools can be offered")
     request = ChatRequest(model=fields.pop("model", ""), format=_check_format(fields.pop("format", None)), user=user, **fields)
-    return Streamed(request, stream)
+    return request, stream
 
 
 def _check_top_logprobs(fields: Mapping[str, Any]) -> None:

@@ -15,6 +15,6 @@ from llmsite import backend
 @endpoint("POST")
 async def chat(request: HttpRequest) -> HttpResponseBase:
     """Answer a conversation, load or unload a model."""
-    asked = parse_chat(request.body, settings.LLMSITE_LIMITS, queue_key(request))
-    replies = backend.get_client().chat(asked.request)
-    return await streams.answer(replies, ChatWriter(asked.request.model), stream=asked.stream)
+    asked, stream = parse_chat(request.body, settings.LLMSITE_LIMITS, queue_key(request))
+    replies = backend.get_client().chat(asked)
+    return await streams.answer(replies, ChatWriter(asked.model), stream=stream)

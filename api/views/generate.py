@@ -15,6 +15,6 @@ from llmsite import backend
 @endpoint("POST")
 async def generate(request: HttpRequest) -> HttpResponseBase:
     """Complete a prompt, load or unload a model."""
-    asked = parse_generate(request.body, settings.LLMSITE_LIMITS, queue_key(request))
-    replies = backend.get_client().generate(asked.request)
-    return await streams.answer(replies, GenerateWriter(asked.request.model), stream=asked.stream)
+    asked, stream = parse_generate(request.body, settings.LLMSITE_LIMITS, queue_key(request))
+    replies = backend.get_client().generate(asked)
+    return await streams.answer(replies, GenerateWriter(asked.model), stream=stream)

@@ -18,7 +18,7 @@ def body(**fields):
 
 
 def test_every_field_of_generate_is_read():
-    asked = parse_generate(
+    request, stream = parse_generate(
         body(
             model="m", prompt="p", suffix="s", system="y", template="t", context=[1, 2], stream=False, raw=True,
             format={"type": "object"}, keep_alive="5m", images=["aGk="], options={"seed": 1}, think="high", truncate=False,
@@ -27,8 +27,7 @@ def test_every_field_of_generate_is_read():
         LIMITS,
         "user:1",
     )  # fmt: skip
-    request = asked.request
-    assert asked.stream is False
+    assert stream is False
     assert (request.model, request.prompt, request.suffix, request.system, request.template) == ("m", "p", "s", "y", "t")
     assert (request.context, request.images, request.options) == ((1, 2), (b"hi",), {"seed": 1})
     assert (request.format, request.keep_alive, request.think) == ({"type": "object"}, 300.0, "high")
@@ -43,18 +42,18 @@ def test_absent_and_null_fields_are_unset():
         body(model=None, prompt=None, stream=None, think=None, options=None, keep_alive=None, format=None, context=None), LIMITS
     )
     assert nothing == nulls
-    assert nothing.stream is True
-    assert nothing.request.think is None
+    assert nothing[1] is True
+    assert nothing[0].think is None
 
 
 def test_keys_match_in_any_case_and_unknown_ones_are_ignored():
-    asked = parse_generate(b'{"MODEL":"m","Prompt":"p","nope":{"a":[1]}}', LIMITS)
-    assert (asked.request.model, asked.request.prompt) == ("m", "p")
+    asked, _ = parse_generate(b'{"MODEL":"m","Prompt":"p","nope":{"a":[1]}}', LIMITS)
+    assert (asked.model, asked.prompt) == ("m", "p")
 
 
 def test_messages_are_read_with_lower_case_roles_and_calls():
     call = {"id": "call_1", "function": {"index": 1, "name": "f", "arguments": {"b": 1, "a": 2}}}
-    asked = parse_chat(
+    asked, _ = parse_chat(
         body(
             model="m",
             messages=[
@@ -66,12 +65,12 @@ def test_messages_are_read_with_lower_case_roles_and_calls():
         ),
         LIMITS,
     )
-    assert asked.request.messages == (
+    assert asked.messages == (
         Message("user", "x", images=(b"png",)),
         Message("assistant", thinking="hm", tool_calls=(ToolCall("f", {"b": 1, "a": 2}, 1, "call_1"),)),
         Message("tool", "r", tool_name="f", tool_call_id="call_1"),
     )
-    assert asked.request.tools[0].name == "f"
+    assert asked.tools[0].name == "f"
 
 
 WRONG_TYPES = [
@@ -149,4 +148,4 @@ def test_a_format_that_is_none_is_refused(value, quoted):
 
 @pytest.mark.parametrize(("value", "expected"), [("json", "json"), ("", None), (None, None), ({}, {})])
 def test_a_format_is_json_or_a_schema(value, expected):
-    assert parse_chat(body(model="m", format=value), LIMITS).request.format == expected
+    assert parse_chat(body(model="m", format=value), LIMITS)[0].format == expected
