@@ -121,7 +121,7 @@ class Gate:
     def _pending(self) -> int:
         """Bytes accepted for sending that the kernel has not taken."""
         transport = self._transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # noqa: SLF001 - twisted shows it nowhere else
+        return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)  # noqa: SLF001 - twisted shows it nowhere else
 
 
 class Body:

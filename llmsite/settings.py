@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llmsite import __version__, env
 from llmsite.accounts.trust import TrustConfig
+from llmsite.logs import configuration
 
 try:
     env.check()
@@ -151,3 +152,6 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+
+LOGGING = configuration(is_verbose=env.read("OLLAMA_DEBUG"))
+LLMSITE_BROKER_URL: str = env.read("LLMSITE_BROKER_URL")

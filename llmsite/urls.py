@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from api.urls import make_urls
 from chat.views import home
+from llmsite.accounts.authorize import Action
+from llmsite.accounts.middleware import guarded
 
 handler400 = "llmsite.accounts.refusals.bad_request"
 handler403 = "llmsite.accounts.refusals.permission_denied"
@@ -14,7 +16,7 @@ handler404 = "llmsite.accounts.refusals.page_not_found"
 handler500 = "llmsite.accounts.refusals.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include((make_urls(page=home), "api"))),
+    path("", include((make_urls(page=guarded(home, Action.CHAT)), "api"))),
     path("", include("llmsite.accounts.urls")),
     path("", include("chat.urls")),
     path("admin/rows/", admin.site.urls),

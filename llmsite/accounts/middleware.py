@@ -7,6 +7,7 @@ REST requests skip the parts made for pages (they would cost a thread per reques
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -135,7 +136,7 @@ async def find_principal(request: HttpRequest) -> Principal:
         _refuse_bad_key(request, trust)
         if not trust.is_same_origin or settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return _without_account(trust)
-    principal = await _signed_in(request)
+    principal = await signed_in(request)
     return principal if principal.is_person else _without_account(trust)
 
 
@@ -147,7 +148,7 @@ def _refuse_bad_key(request: HttpRequest, trust: Trust) -> None:
         raise Unauthorized("invalid api key")
 
 
-async def _signed_in(request: HttpRequest) -> Principal:
+async def signed_in(request: HttpRequest) -> Principal:
     """The principal behind the session cookie. Sets `request.user` to the loaded row, so no template asks the database again."""
     if not hasattr(request, "session"):
         store = import_module(settings.SESSION_ENGINE).SessionStore
@@ -164,3 +165,13 @@ def _without_account(trust: Trust) -> Principal:
     if settings.LLMSITE_API_AUTH == "required":
         return ANONYMOUS
     return LOOPBACK if trust.is_loopback else ANONYMOUS
+
+
+def guarded(view: Callable[..., Awaitable[HttpResponseBase]], action: Action) -> Callable[..., Awaitable[HttpResponseBase]]:
+    """A view that is reached through another route, with the right it needs itself: the chat behind `/`."""
+
+    @wraps(view)
+    async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return refuse(request, action) or await view(request, *args, **kwargs)
+
+    return answer

@@ -273,7 +273,7 @@ class Guard:
     async def _answer_options(self, scope: Scope, facts: Facts, origin: OriginKind, send: Send) -> None:
         """Preflight and plain OPTIONS (catalogue 14.1, 14.3)."""
         methods = self._methods_of(scope["path"])
-        allow = [(b"allow", ",".join(methods).encode())] if methods else []
+        allow = [(b"allow", ", ".join(methods).encode())] if methods else []
         if origin == "allowed":
             await _answer(send, 204, [*self._preflight_headers(facts), *allow])
             return
