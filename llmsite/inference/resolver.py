@@ -72,7 +72,7 @@ class Resolver:
         self._go: OrderedDict[str, TemplateFacts] = OrderedDict()
 
     async def resolve(self, name: str) -> Model:
-        """The model of that name. Raises `InvalidModelName`, `ModelNotFound` (the name as given), `InvalidModelFile`, `TemplateError`."""
+        """The model of that name. Raises `InvalidModelName`, `ModelNotFound` with the name as given, `InvalidModelFile`."""
         parsed = ModelName.parse(strip_source(name))
         try:
             stored = self._store.find(parsed)

@@ -205,6 +205,8 @@ class _GoErrors:
                 raise TemplateError(_execution_text(error.message, error.line or 1, error.column or 1)) from error
             case UnknownField():
                 raise TemplateError(self._field_text(error)) from error
+            case TemplateSyntaxError() if "limit exceeded" in str(error):
+                raise TemplateLimit(LIMIT_TEXT) from error
             case TemplateSyntaxError():
                 raise TemplateError(self._syntax_text(error)) from error
 
