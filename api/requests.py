@@ -29,7 +29,7 @@ _INT64: Final = 2**63
 
 
 def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[GenerateRequest, bool]:
-    """The request of `POST /api/generate` and whether its answer streams (catalogue 2.5). Raises `InvalidRequest`, `InvalidOption`."""
+    """The request of `POST /api/generate`, and whether to stream (catalogue 2.5). Raises `InvalidRequest`, `InvalidOption`."""
     fields = _read_object(decode_body(body, limits), "GenerateRequest", _GENERATE, "api.GenerateRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)
@@ -41,7 +41,7 @@ def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[Generat
 
 
 def parse_chat(body: bytes, limits: Limits, user: str = "") -> tuple[ChatRequest, bool]:
-    """The request of `POST /api/chat` and whether its answer streams (catalogue 2.6). Raises `InvalidRequest`, `InvalidOption`."""
+    """The request of `POST /api/chat`, and whether to stream (catalogue 2.6). Raises `InvalidRequest`, `InvalidOption`."""
     fields = _read_object(decode_body(body, limits), "ChatRequest", _CHAT, "api.ChatRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)

@@ -203,7 +203,7 @@ def server_address(environ: Mapping[str, str] | None = None) -> Address:
         return Address(scheme, host_port, default, path.strip("/"))
     match = _HOST_PORT.fullmatch(host_port)
     if match is None:
-        raise BadVariable(f"parse \"{scheme}://{rest}\": missing ']' in host")
+        raise BadVariable(f"parse \"{scheme}://{host_port}:{default}/\": missing ']' in host")
     host = match["literal"] if match["literal"] is not None else match["host"]
     if not host_port:
         host = "127.0.0.1"

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from llmsite import env
-from llmsite.cli.address import BadAddress, parse_address
+from llmsite.cli.address import BadAddress, server_url
 from llmsite.cli.arguments import PROGRAM
 from llmsite.cli.tables import parse_timestamp
 from llmsite.inference.client import Client
@@ -46,18 +46,16 @@ class Server:
 
     def __init__(self) -> None:
         try:
-            address = parse_address(env.read("OLLAMA_HOST"))
+            self._url = server_url()
         except BadAddress as error:
             raise LlmsiteError(str(error)) from error
         key = env.read("OLLAMA_API_KEY")
-        self.warning = address.warning
-        self._url = address.url
         self._http = httpx.AsyncClient(
-            base_url=address.url,
+            base_url=self._url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=None,  # noqa: S113 - a model may think for as long as it likes; Ctrl+C ends it
             trust_env=False,
-            verify=address.scheme == "https",
+            verify=self._url.startswith("https:"),
         )
         self.client = Client(RestTransport(self._http, self._url))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmsite.cli.address import BadAddress, parse_address
+from llmsite.cli.address import BadAddress, server_url
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,13 @@ from llmsite.cli.address import BadAddress, parse_address
     ],
 )
 def test_an_address_is_read(text, url):
-    assert parse_address(text).url == url
+    assert server_url({"OLLAMA_HOST": text}) == url
 
 
 @pytest.mark.parametrize("port", ["port", "99999", "-1", ""])
-def test_an_unusable_port_becomes_the_default_with_a_warning(port):
-    address = parse_address(f"127.0.0.1:{port}")
-    assert address.port == 11434
-    assert address.warning == f"invalid port, using default port={port} default=11434"
+def test_an_unusable_port_becomes_the_default_with_a_warning(port, caplog):
+    assert server_url({"OLLAMA_HOST": f"127.0.0.1:{port}"}) == "http://127.0.0.1:11434"
+    assert f"invalid port, using default port={port} default=11434" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -45,5 +44,5 @@ def test_an_unusable_port_becomes_the_default_with_a_warning(port):
 )
 def test_an_address_that_is_none_is_told_in_go_s_words(text, error):
     with pytest.raises(BadAddress) as caught:
-        parse_address(text)
+        server_url({"OLLAMA_HOST": text})
     assert str(caught.value) == error
