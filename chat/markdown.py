@@ -24,6 +24,9 @@ from chat import markdown_tail, markup
 BUDGET_SECONDS: Final = 2.0
 """Rendering time of a message; what comes after it is plain text."""
 BLOCK_CHARS: Final = 200_000
+_INLINE_CHARS: Final = 16_000
+"""One paragraph or cell. Links and emphasis take quadratic time in it."""
+_SLOW_SECONDS: Final = 0.1
 _TABLE_ROWS: Final = 1_000
 _LIST_ITEMS: Final = 20_000
 _LEVELS: Final = 60
@@ -77,6 +80,7 @@ class StreamedMarkdown:
         self._last: list[Block] = []
         self._spent_seconds = 0.0
         self._is_final = False
+        self._num_laid_out = 0
         self._fence: _OpenFence | None = None
 
     def update(self, text: str, *, is_final: bool = False) -> list[Block]:
@@ -90,13 +94,20 @@ class StreamedMarkdown:
         self._num_chars += len(new)
         self._is_final = is_final
         self._tail += new.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+        if self._should_wait():
+            return [*self._finished, *self._last]
         self._last = []
         if is_final:
             self._finish(self._tail)
         elif self._fence is None or not self._grow_fence(self._fence):
             self._grow()
         self.cost_seconds = time.perf_counter() - started
+        self._num_laid_out = len(self._tail)
         return [*self._finished, *self._last]
+
+    def _should_wait(self) -> bool:
+        """A block that takes long to lay out is shown again only when a quarter longer, which bounds the sum."""
+        return not self._is_final and self.cost_seconds > _SLOW_SECONDS and len(self._tail) < 1.25 * self._num_laid_out
 
     # growing
 
@@ -151,17 +162,19 @@ class StreamedMarkdown:
 
     def _render_finished(self, groups: list[_Group], text: str) -> None:
         for group in groups:
-            started = time.perf_counter()
+            started = time.monotonic()
             self._finished.append(self._block(group, text, is_finished=True))
-            self._spent_seconds += time.perf_counter() - started
+            self._spent_seconds += time.monotonic() - started
 
     def _block(self, group: _Group, text: str, *, is_finished: bool) -> Block:
         n = len(self._finished)
-        if self._spent_seconds > BUDGET_SECONDS or _is_too_large(group, text):
-            return Block(n, "plain", is_finished, rendered=_plain(_source(group, text)))
         if not is_finished:
             markdown_tail.repair(group.tokens)
-        return Block(n, group.kind, is_finished, rendered=markup.render_tokens(group.tokens, self._code_id(n)))
+        html = None
+        if not _is_too_large(group):
+            deadline = time.monotonic() + BUDGET_SECONDS - self._spent_seconds
+            html = markup.render_tokens(group.tokens, self._code_id(n), deadline)
+        return Block(n, group.kind, is_finished, rendered=_plain(_source(group, text)) if html is None else html)
 
     def _code_id(self, n: int) -> str:
         return f"m-{self._prefix}-b{n}-code"
@@ -208,7 +221,7 @@ def render(text: str, prefix: str, *, is_final: bool = True) -> list[Block]:
     return list(_render(text, prefix, is_final, get_language()))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _render(text: str, prefix: str, is_final: bool, language: str | None) -> tuple[Block, ...]:
     return tuple(StreamedMarkdown(prefix).update(text, is_final=is_final))
 
@@ -261,8 +274,9 @@ def _source(group: _Group, text: str) -> str:
     return "\n".join(text.split("\n")[group.first_line : group.end_line])
 
 
-def _is_too_large(group: _Group, text: str) -> bool:
-    if group.kind != "fence" and sum(len(each.content) for each in group.tokens if each.type == "inline") > BLOCK_CHARS:
+def _is_too_large(group: _Group) -> bool:
+    sizes = [len(each.content) for each in group.tokens if each.type == "inline"]
+    if sum(sizes) > BLOCK_CHARS or max(sizes, default=0) > _INLINE_CHARS:
         return True
     counts = {"tr_open": 0, "list_item_open": 0}
     for each in group.tokens:

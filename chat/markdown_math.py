@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block.state_block import StateBlock
 from markdown_it.rules_inline.state_inline import StateInline
 
 _CLOSERS: Final = {"$$": "$$", "\\[": "\\]"}
 _BRACKETS: Final = {"\\(": ("\\)", "math_inline"), "\\[": ("\\]", "math_inline_double")}
-_MAY_INTERRUPT: Final = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_MAY_INTERRUPT: Final[RuleOptionsType] = {"alt": ["paragraph", "reference", "blockquote", "list"]}
 
 
 def install(md: MarkdownIt) -> None:

@@ -7,6 +7,7 @@ makes passes an allow-list (nh3). Code frames are put in after it: our own templ
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape, unescape
@@ -19,7 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_core import StateCore, inline, text_join
+from markdown_it.rules_core import StateCore, text_join
 from markdown_it.token import Token
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -99,10 +100,18 @@ def parse_blocks(text: str) -> list[Token]:
     return tokens
 
 
-def render_tokens(tokens: Sequence[Token], code_id: str = "") -> SafeString:
-    """HTML of one top-level block. `code_id` is the id of its `<code>` if it is a fence. The tokens are used up."""
+def render_tokens(tokens: Sequence[Token], code_id: str, deadline: float) -> SafeString | None:
+    """HTML of one top-level block, None after `deadline` (monotonic seconds). The tokens are used up.
+
+    `code_id` is the id of the block's `<code>` if it is a fence.
+    """
+    for token in tokens:
+        if token.type == "inline":
+            if time.monotonic() > deadline:
+                return None
+            token.children = []
+            _parser.inline.parse(token.content, _parser, {}, token.children)
     state = StateCore("", _parser, {}, list(tokens))
-    inline(state)
     text_join(state)
     for number, token in enumerate(state.tokens):
         _adapt(state.tokens, number, token)

@@ -55,6 +55,9 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(_("last activity"))
 
+    mark: str = ""
+    """For lists: the state of its running answer, `unseen`, or nothing."""
+
     class Meta:
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")

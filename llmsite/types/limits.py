@@ -35,6 +35,9 @@ class Limits:
     socket_idle_seconds: float = 90
     sockets_per_user: int = 20
     sockets_total: int = 5_000
+    socket_messages_per_second: float = 20
+    socket_message_burst: int = 60
+    socket_topics: int = 16
     # inspector
     inspector_memory_bytes: int = 512 * MIB
     inspector_seconds: float = 20
@@ -73,6 +76,8 @@ class Limits:
     """Host memory for saved prefixes; 0 takes an eighth of the machine's memory, at most 8 GiB."""
     # people
     message_chars: int = 1_000_000
+    conversations_per_user: int = 100_000
+    messages_per_conversation: int = 20_000
     owner_link_seconds: float = 15 * 60
     sign_in_tries: int = 10
     shutdown_seconds: float = 20

@@ -47,6 +47,9 @@ TRICKY = [
     "text\n$$ x = 1\n+ 2 $$\nend",
     "$$\nnever closed\n\n# next\n",
     "$$x$$ is inline\nand more",
+    "para\n$$x$$ is inline too\nand more",
+    "para\n\\[x\\] is inline too\nand more",
+    "para\n$$x$$\nend",
     "\\[ a \\]\n\\[\nb\n\\]\n",
     "$5 to $10 and $x+1$",
     "**bold *and* more** `code `` tick` ~~gone~~",
@@ -122,8 +125,48 @@ def test_random_pieces_of_real_answers_give_the_whole_render(number: int) -> Non
 
 
 PIECES = [
-    *("# ", "## ", "- ", "* ", "1. ", "2) ", "> ", "```", "~~~", "$$", "\\[", "\\]", "| a | b |", "|---|---|", "---", "***", "==="),
-    *("    ", "\t", "  ", " ", "\n", "\n", "\n\n", "\r\n", "a", "word ", "**", "*", "_", "`", "~~", "[x](", ")", "![", "<b>", "$", "$x$"),
+    *(
+        "# ",
+        "## ",
+        "- ",
+        "* ",
+        "1. ",
+        "2) ",
+        "> ",
+        "```",
+        "~~~",
+        "$$",
+        "\\[",
+        "\\]",
+        "| a | b |",
+        "|---|---|",
+        "---",
+        "***",
+        "===",
+    ),
+    *(
+        "    ",
+        "\t",
+        "  ",
+        " ",
+        "\n",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "a",
+        "word ",
+        "**",
+        "*",
+        "_",
+        "`",
+        "~~",
+        "[x](",
+        ")",
+        "![",
+        "<b>",
+        "$",
+        "$x$",
+    ),
     *("中文", "。", "“", "”", "：", "- [ ] ", "\\", "|", ":", "=", "-", "1", ".", "py", "&amp;", "\0"),
 ]
 
@@ -136,3 +179,55 @@ def test_random_markdown_in_its_pieces_gives_the_whole_render(pieces: list[str])
         position += len(each)
         cuts.append(position)
     assert stream(text, cuts).html == whole(text)
+
+
+def test_text_that_is_too_much_to_lay_out_is_shown_plain_and_whole() -> None:
+    """ui-spec 8.10: nesting, long tables, endless paragraphs."""
+    nested = "".join("  " * level + "- item\n" for level in range(60))
+    long_table = "| a |\n| - |\n" + "| x |\n" * 1_001
+    endless = "![" * 20_000
+    for text in (nested, long_table, endless):
+        (block,) = render(text, "x")
+        assert "shown as plain text" in block.html
+        assert block.html.count("item") == text.count("item")
+        assert block.html.count("| x |") == text.count("| x |")
+
+
+def test_a_slow_block_is_laid_out_again_only_when_it_grew_by_a_quarter() -> None:
+    markdown = StreamedMarkdown("x")
+    text = "a" + "[" * 4_000
+    shown = markdown.update(text)
+    markdown.cost_seconds = 1.0
+    assert markdown.update(text + "[" * 100)[0] is shown[0]
+    assert markdown.update(text + "[" * 1_001)[0] is not shown[0]
+
+
+def test_text_is_shown_as_far_as_it_is_decided() -> None:
+    markdown = StreamedMarkdown("x")
+    assert [each.html for each in markdown.update("Hello **wor")] == ["<p>Hello <strong>wor</strong></p>"]
+    assert [each.html for each in markdown.update("Hello **world** [a li")] == ["<p>Hello <strong>world</strong> a li</p>"]
+    assert [each.html for each in markdown.update("Hello **world** [a li](http://x.y)\n-")] == [
+        '<p>Hello <strong>world</strong> <a href="http://x.y" target="_blank" rel="noopener noreferrer nofollow">a li</a></p>'
+    ]
+    assert len(markdown.update("Hello **world** [a li](http://x.y)\n- item")) == 2
+
+
+def test_a_table_waits_for_its_rule_line() -> None:
+    markdown = StreamedMarkdown("x")
+    assert markdown.update("| a | b |") == []
+    assert markdown.update("| a | b |\n| -") == []
+    (block,) = markdown.update("| a | b |\n| - | - |\n")
+    assert "<table>" in block.html
+
+
+def test_an_open_fence_shows_its_frame_at_once_and_text_that_only_grows() -> None:
+    markdown = StreamedMarkdown("x")
+    assert markdown.update("```py") == []
+    (block,) = markdown.update("```python\n")
+    assert block.open_code == ""
+    assert 'id="m-x-b0-code"' in block.html
+    (block,) = markdown.update("```python\nif a < b:\n``")
+    assert block.open_code == "if a < b:"
+    (block,) = markdown.update("```python\nif a < b:\n``not the end")
+    assert block.open_code == "if a < b:\n``not the end"
+    assert "if a &lt; b:\n``not the end</code>" in block.html
