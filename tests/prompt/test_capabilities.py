@@ -1,0 +1,105 @@
+"""What models can do, and which of their templates makes prompts (catalogue 2.15, 5.1)."""
+
+from typing import Any
+
+import pytest
+
+from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, list_capabilities, prefers_jinja
+
+TAGS = ("<think>", "</think>")
+PLAIN_GO = TemplateFacts("go")
+TOOLS_GO = TemplateFacts("go", has_tools=True)
+TRIP_GO = TemplateFacts("go", has_tools=True, has_tool_round_trip=True)
+PLAIN_JINJA = TemplateFacts("jinja")
+TOOLS_JINJA = TemplateFacts("jinja", has_tools=True)
+TRIP_JINJA = TemplateFacts("jinja", has_tools=True, has_tool_round_trip=True)
+BOTH_JINJA = TemplateFacts("jinja", has_tools=True, think_tags=TAGS)
+
+
+@pytest.mark.parametrize(
+    ("source", "capabilities", "trip"),
+    [
+        ("{{ messages }}", (), False),
+        ("{% if tools %}", ("tools",), False),
+        ("{{ m.tool_call }}", ("tools",), False),
+        ("<think> </think>", ("thinking",), False),
+        ("c.split('</think>')[-1]", ("thinking",), False),
+        ('c.split("</think>")', ("thinking",), False),
+        ("c.split('</think>') reasoning_content", (), False),
+        ("c.split('</think>') <SPECIAL_12>", (), False),
+        ("tools m.tool_calls <tool_response>", ("tools",), True),
+        ("tools m.tool_calls m.role == 'tool'", ("tools",), True),
+        ("tools m.tool_calls m['role'] == 'tool'", ("tools",), True),
+        ("tools m.tool_calls ipython", ("tools",), True),
+        ("tools ipython", ("tools",), False),
+    ],
+)
+def test_jinja_is_judged_by_its_text(source: str, capabilities: tuple[str, ...], trip: bool) -> None:
+    facts = inspect_jinja(source)
+    assert (facts.capabilities, facts.has_tool_round_trip) == (capabilities, trip)
+
+
+@pytest.mark.parametrize(
+    ("go", "jinja", "expected"),
+    [
+        (PLAIN_GO, TOOLS_JINJA, True),
+        (TOOLS_GO, BOTH_JINJA, True),
+        (TRIP_GO, BOTH_JINJA, False),
+        (TOOLS_GO, PLAIN_JINJA, False),
+        (TOOLS_GO, TOOLS_JINJA, False),
+        (TOOLS_GO, TRIP_JINJA, True),
+        (TRIP_GO, TRIP_JINJA, False),
+        (PLAIN_GO, PLAIN_JINJA, False),
+        (TemplateFacts("go", has_insert=True), TOOLS_JINJA, False),
+    ],
+    ids=[
+        "5.1 more",
+        "5.1 more",
+        "5.1 more, but only Go round-trips",
+        "less",
+        "equal",
+        "5.1 equal with round trip",
+        "both",
+        "none",
+        "other",
+    ],
+)
+def test_ollamas_preference(go: TemplateFacts, jinja: TemplateFacts, expected: bool) -> None:
+    assert prefers_jinja(go, jinja) == expected
+
+
+@pytest.mark.parametrize(
+    ("go", "jinja", "variable", "is_pulled", "expected"),
+    [
+        (PLAIN_GO, TOOLS_JINJA, None, False, "go"),
+        (PLAIN_GO, TOOLS_JINJA, None, True, "jinja"),
+        (PLAIN_GO, TOOLS_JINJA, True, True, "go"),
+        (PLAIN_GO, TOOLS_JINJA, False, False, "jinja"),
+        (None, TOOLS_JINJA, True, False, "jinja"),
+        (PLAIN_GO, None, False, False, "go"),
+        (None, None, None, False, None),
+    ],
+    ids=["written wins", "pulled: compared", "OLLAMA_GO_TEMPLATE=1", "OLLAMA_GO_TEMPLATE=0", "Jinja alone", "Go alone", "none"],
+)
+def test_choice(
+    go: TemplateFacts | None, jinja: TemplateFacts | None, variable: bool | None, is_pulled: bool, expected: str | None
+) -> None:
+    chosen = choose_template(go, jinja, go_template=variable, is_pulled=is_pulled)
+    assert (chosen.kind if chosen else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, ("completion",)),
+        ({"has_pooling": True}, ("embedding",)),
+        ({"jinja": BOTH_JINJA, "chosen": BOTH_JINJA}, ("tools", "thinking", "completion")),
+        ({"jinja": BOTH_JINJA, "chosen": BOTH_JINJA, "has_vision": True}, ("tools", "thinking", "completion", "vision")),
+        ({"go": TRIP_GO, "jinja": BOTH_JINJA, "chosen": TRIP_GO}, ("completion", "tools")),
+        ({"go": TemplateFacts("go", has_insert=True)}, ("completion", "insert")),
+        ({"config": ("completion", "vision"), "has_audio": True}, ("completion", "vision", "audio")),
+    ],
+    ids=["2.15 none", "2.15 pooling", "show.verbose_False", "go.show.starter-see", "go.show.starter-go", "insert", "config"],
+)
+def test_the_list(facts: dict[str, Any], expected: tuple[str, ...]) -> None:
+    assert list_capabilities(**facts) == expected
