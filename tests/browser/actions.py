@@ -1,0 +1,61 @@
+"""What a person does on the chat page, and what they then see. Waits are for what appears, never for time."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.serve_process import Serve
+
+NUMBERS = "Write the numbers 1 to 100"
+_HAS_BEGUN = """() => [...document.querySelectorAll("#messages .prose")].at(-1)?.textContent.length > 5"""
+ALL_NUMBERS = ", ".join(str(number) for number in range(1, 101))
+
+
+def ask(page: Page, text: str, *, think: bool = False) -> None:
+    """Write a message and send it with Enter."""
+    switch = page.locator("#think-switch input")
+    if switch.count() and switch.is_checked() != think:
+        page.locator("#think-switch").click()
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def answer(page: Page) -> Locator:
+    """The last answer on the page."""
+    return page.locator('#messages > [data-role="assistant"]').last
+
+
+def body(page: Page) -> Locator:
+    return answer(page).locator(".prose")
+
+
+def expect_state(page: Page, state: str) -> None:
+    expect(answer(page)).to_have_attribute("data-state", state, timeout=60_000)
+
+
+def expect_text(page: Page, text: str) -> None:
+    expect(body(page)).to_have_text(text, timeout=60_000)
+
+
+@contextlib.contextmanager
+def in_the_middle(page: Page, serve: Serve) -> Iterator[None]:
+    """Holds the runner still once the answer has some words: the real thing, caught for sure. It goes on at the end."""
+    page.wait_for_function(_HAS_BEGUN)
+    runners = serve.runners()
+    assert runners
+    for each in runners:
+        each.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in runners:
+            each.send_signal(signal.SIGCONT)
+
+
+def sideways(page: Page) -> int:
+    """Pixels by which the page could be scrolled sideways."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
