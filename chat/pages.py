@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from chat import generation, services
 from chat.answer import AnswerView, Cursor
 from chat.markdown import Block
-from chat.models import ACTIVE, Conversation, Message
+from chat.models import Conversation, Message
 from chat.picker import Choice, list_choices, pick
 from llmsite.accounts.models import User
 
@@ -129,7 +129,7 @@ async def rail_of(request: HttpRequest, current: Conversation | None = None) -> 
     found = await services.list_conversations(user_of(request), before=before, limit=RAIL_LIMIT)
     zone = zone_of(request)
     today = timezone.localtime(timezone=zone).date()
-    items = [RailItem(each, mark_of(each), current is not None and each.id == current.id) for each in found]
+    items = [RailItem(each, each.mark, current is not None and each.id == current.id) for each in found]
     groups = _grouped(items, today, zone, request.GET.get("group", ""))
     if len(found) < RAIL_LIMIT or not groups:
         return Rail(groups)
@@ -139,11 +139,10 @@ async def rail_of(request: HttpRequest, current: Conversation | None = None) -> 
 
 
 def mark_of(conversation: Conversation) -> str:
-    leaf = conversation.active_leaf
-    if leaf is not None:
-        state = generation.snapshot(leaf).state if leaf.is_answer else leaf.state
-        if state in ACTIVE:
-            return str(state)
+    """State of the answer being written there, "unseen", or nothing. Asks no database."""
+    log = generation.find(conversation.active_leaf_id or "")
+    if log is not None and not log.is_finished:
+        return str(log.state)
     return "unseen" if conversation.is_unseen else ""
 
 
