@@ -26,18 +26,18 @@ class Channel:
     def read(self) -> wire.Command | None:
         """The next command; blocks. None when the parent is gone. Raises `ProtocolError`."""
         header = self._read_exactly(wire.HEADER_BYTES)
-        if not header:
+        if header is None:
             return None
         body = self._read_exactly(wire.body_bytes(header, self._limit_in))
-        return wire.decode_command(body) if body else None
+        return None if body is None else wire.decode_command(body)
 
-    def _read_exactly(self, num_bytes: int) -> bytes:
-        """So many bytes, or none at all when the parent is gone, also in the middle of a frame."""
+    def _read_exactly(self, num_bytes: int) -> bytes | None:
+        """So many bytes, or None when the parent is gone, also in the middle of a frame."""
         try:
             data = self._reader.read(num_bytes)
         except ConnectionError:
-            return b""
-        return data if len(data) == num_bytes else b""
+            return None
+        return data if len(data) == num_bytes else None
 
     def send(self, *events: wire.Event) -> None:
         """All events in one go. Raises `OSError` when the parent is gone."""

@@ -16,7 +16,7 @@ from llmsite.engine.cores import count_threads
 from llmsite.engine.kv_cache import CacheTraits, SavedPrefix, SavedPrefixes, Seat, find_reader_ahead, plan_seat
 from llmsite.engine.logprobs import LogprobReader
 from llmsite.engine.sampler import choose_parts, num_penalized
-from llmsite.engine.sequence import Sequence, make_sequence
+from llmsite.engine.sequence import SMALLEST_CTX, Sequence, make_sequence
 from llmsite.engine.slots import Slot, Slots
 from llmsite.types.errors import LlmsiteError, to_wire
 
@@ -54,7 +54,7 @@ class Loop:
         """Loads; blocks. Raises `LoadFailed`."""
         self.model = llama.Model(load, on_progress)
         self.vocab = self.model.vocab
-        self.num_ctx = max(4, min(load.num_ctx, self.model.num_ctx_train or load.num_ctx))
+        self.num_ctx = max(SMALLEST_CTX, min(load.num_ctx, self.model.num_ctx_train or load.num_ctx))
         self.context = llama.Context(self.model, load, self.num_ctx, count_threads(load.num_threads))
         self.slots = Slots(load.num_slots)
         self._load = load

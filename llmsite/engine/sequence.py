@@ -12,6 +12,8 @@ TOO_LONG = (
     "the prompt is longer than the context length currently available to the model; shorten the prompt, "
     "adjust the context length in settings, or use a model with a longer context length"
 )
+SMALLEST_CTX = 4
+"""Tokens; with less there is no room to keep, drop and go on."""
 CONTEXTS_PER_ANSWER = 10
 """An answer without a limit ends at so many times its context (catalogue 3)."""
 
@@ -110,7 +112,7 @@ class Sequence:
 def make_sequence(command: Generate, tokens: list[int], num_ctx: int, adds_bos: bool) -> Sequence:
     """A request with its limits worked out. `num_ctx` is a slot's. Raises `PromptTooLong`."""
     if command.num_ctx > 0:
-        num_ctx = min(num_ctx, command.num_ctx)
+        num_ctx = min(num_ctx, max(SMALLEST_CTX, command.num_ctx))
     num_keep = keep_count(command.num_keep, len(tokens), num_ctx, adds_bos)
     longest = CONTEXTS_PER_ANSWER * num_ctx
     return Sequence(

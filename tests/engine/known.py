@@ -28,5 +28,5 @@ ANSWERS = {
     ),
 }
 
-RAMBLING = chat("Repeat after me: hello world")
-"""Its answer, `be world world world…`, has no end for a long time: good for tests that cancel, shift and stop."""
+RAMBLING = "word " * 20
+"""Its answer, ` word word word…`, never ends by itself: good for tests that cancel, shift and stop."""
