@@ -1,8 +1,8 @@
-"""The only importer of llama_cpp: typed handles for model, vocabulary, context, batch, sampler and memory.
+"""The only importer of llama_cpp: typed handles for model, vocabulary, batch and context with its memory.
 
 llama.cpp's own names (`n_ctx`, `seq_id`) rule in here and nowhere else. Nothing decides here: every function is one request to
-the library. Only runner, probe and quantize children import this module. One thread uses a `Context` and its samplers; a `Vocab`
-is read-only and may be used by any thread.
+the library. Only runner, probe and quantize children import this module. One thread uses a `Context`; a `Vocab` is
+read-only and may be used by any thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from llmsite.engine.wire import Load
@@ -36,9 +36,6 @@ from llama_cpp import llama_cpp  # noqa: E402 (the package must have been prepar
 
 lib: Any = llama_cpp
 """The bindings, for the modules beside this one. Their annotations say little: ctypes decides at run time."""
-
-Part = tuple[str, tuple[float, ...]]
-"""A part of a sampler chain by llama.cpp's name, with its numbers: `("top_k", (40,))`. `sampler.py` chooses them."""
 
 MICRO_BATCH: Final = 512
 """Most tokens llama.cpp computes at once; it cuts larger batches itself. Its compute buffer grows with this number."""
@@ -347,49 +344,6 @@ class Context:
     def logits(self, index: int) -> Any:
         """Pointer to the raw logits (num_vocab floats) at a batch index; good until the next decode."""
         return lib.llama_get_logits_ith(self.handle, index)
-
-
-class Sampler:
-    """A chain of llama.cpp's samplers with its own random state. `close` it."""
-
-    def __init__(self, vocab: Vocab, parts: Iterable[Part]) -> None:
-        self.handle = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for name, numbers in parts:
-            lib.llama_sampler_chain_add(self.handle, self._make(name, numbers, vocab.num_tokens))
-
-    @staticmethod
-    def _make(name: str, numbers: tuple[float, ...], num_vocab: int) -> Any:
-        match name, numbers:
-            case "penalties", (last_n, repeat, frequency, presence):
-                return lib.llama_sampler_init_penalties(num_vocab, int(last_n), repeat, frequency, presence)
-            case "top_k", (k,):
-                return lib.llama_sampler_init_top_k(int(k))
-            case "typical_p", (p,):
-                return lib.llama_sampler_init_typical(p, 1)
-            case "top_p", (p,):
-                return lib.llama_sampler_init_top_p(p, 1)
-            case "min_p", (p,):
-                return lib.llama_sampler_init_min_p(p, 1)
-            case "temperature", (t,):
-                return lib.llama_sampler_init_temp(t)
-            case "dist", (seed,):
-                return lib.llama_sampler_init_dist(int(seed))
-            case "greedy", ():
-                return lib.llama_sampler_init_greedy()
-        raise ValueError(f"unknown sampler {name} {numbers}")
-
-    def sample(self, context: Context, index: int) -> int:
-        """Choose a token from the logits at a batch index, and remember it for the penalties."""
-        return int(lib.llama_sampler_sample(self.handle, context.handle, index))
-
-    def accept(self, token: int) -> None:
-        """Let the penalties know a token that was not sampled."""
-        lib.llama_sampler_accept(self.handle, token)
-
-    def close(self) -> None:
-        if self.handle:
-            lib.llama_sampler_free(self.handle)
-            self.handle = None
 
 
 def batch_size(load: Load) -> int:

@@ -15,7 +15,7 @@ from llmsite.engine.batch import StepCosts, share_budget
 from llmsite.engine.cores import count_threads
 from llmsite.engine.kv_cache import CacheTraits, SavedPrefix, SavedPrefixes, Seat, find_reader_ahead, plan_seat
 from llmsite.engine.logprobs import LogprobReader
-from llmsite.engine.sampler import choose_parts, num_penalized
+from llmsite.engine.sampler import Sampler, choose_parts, num_penalized
 from llmsite.engine.sequence import SMALLEST_CTX, Sequence, make_sequence
 from llmsite.engine.slots import Slot, Slots
 from llmsite.types.errors import LlmsiteError, to_wire
@@ -63,7 +63,7 @@ class Loop:
         self._batch = llama.Batch(llama.batch_size(load))
         self._costs = StepCosts()
         self._logprobs: LogprobReader | None = None
-        self._samplers: dict[Slot, llama.Sampler] = {}
+        self._samplers: dict[Slot, Sampler] = {}
         self._waiting: list[_Waiting] = []
         self._running: list[Slot] = []  # in the order they were seated
         self._unsettled: list[Slot] = []
@@ -178,7 +178,7 @@ class Loop:
             self._leave(slot)
             return
         sampling = sequence.command.sampling
-        sampler = self._samplers[slot] = llama.Sampler(self.vocab, choose_parts(sampling, sequence.num_ctx))
+        sampler = self._samplers[slot] = Sampler(self.vocab, choose_parts(sampling, sequence.num_ctx))
         if num_penalized(sampling, sequence.num_ctx):
             for token in sequence.prompt[-num_penalized(sampling, sequence.num_ctx) :]:
                 sampler.accept(token)
