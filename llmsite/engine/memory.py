@@ -160,12 +160,13 @@ def place(
     """
     for shape in shapes:
         need = _need(spec, options, shape, memory)
-        if options.num_gpu >= 0 or not memory.gpu_free_bytes:
-            counts = _asked_layers(need, options, memory)
-        else:
+        counts: list[int] | None = _asked_layers(need, options, memory)
+        if options.num_gpu < 0 and memory.gpu_free_bytes:
             counts = _fill_fewest(need, [int(free * COMFORTABLE) for free in memory.gpu_free_bytes], is_spread=is_spread)
-        placement = _on_gpus(need, shape, counts) if counts is not None else None
-        if placement and placement.host_bytes <= memory.host_free_bytes * COMFORTABLE:
+        if counts is None:
+            continue
+        placement = _on_gpus(need, shape, counts)
+        if placement.host_bytes <= memory.host_free_bytes * COMFORTABLE:
             return placement
     return None
 
@@ -201,10 +202,7 @@ def _need(spec: ModelSpec, options: Options, shape: Shape, memory: MemoryNow) ->
 
 def _asked_layers(need: Estimate, options: Options, memory: MemoryNow) -> list[int]:
     """Layers per GPU as the asker wants them; none without GPUs. Whether they fit there is the asker's business."""
-    gpus = memory.gpu_free_bytes
-    if not gpus:
-        return []
-    return _share(min(options.num_gpu, len(need.layers) + 1), gpus)
+    return _share(max(0, min(options.num_gpu, len(need.layers) + 1)), memory.gpu_free_bytes)
 
 
 def _from_the_end(need: Estimate) -> list[int]:

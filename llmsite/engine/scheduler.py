@@ -9,6 +9,7 @@ At most one runner lives per `Weights`; requests that need other load options wa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Protocol
@@ -28,12 +29,12 @@ BUSY: Final = "server busy, please try again.  maximum pending requests exceeded
 
 
 class Effects(Protocol):
-    """What the scheduler has done for it. None of these blocks; `load` and `unload` are answered by `on_…` calls later."""
+    """What the scheduler has done for it. None of these blocks; loading and unloading are answered by `on_…` calls later."""
 
-    def load(self, runner: Runner) -> None:
+    def load_runner(self, runner: Runner) -> None:
         """Start a process for this runner: `on_loading`, then `on_ready` or `on_load_failed`."""
 
-    def unload(self, runner: Runner) -> None:
+    def unload_runner(self, runner: Runner) -> None:
         """End its process, whatever it is doing; only `on_stopped` follows."""
 
     def grant(self, ticket: Ticket) -> None:
@@ -45,7 +46,7 @@ class Effects(Protocol):
     def report(self, ticket: Ticket, phase: Phase) -> None:
         """Something to tell the asker while it waits."""
 
-    def memory(self) -> MemoryNow:
+    def free_memory(self) -> MemoryNow:
         """What is free now."""
         ...
 
@@ -59,18 +60,22 @@ class _Retry:
 
 
 class Scheduler:
-    """All requests and runners of one machine. `gpu_bytes` are the sizes of its GPUs."""
+    """All requests and runners of one machine."""
 
-    def __init__(self, config: SupervisorConfig, effects: Effects, gpu_bytes: tuple[int, ...] = ()) -> None:
+    def __init__(self, config: SupervisorConfig, effects: Effects) -> None:
         self._config = config
         self._effects = effects
-        self._gpu_bytes = gpu_bytes
+        self._gpu_bytes: Sequence[int] = ()
         self._numbers = count(1)
         self._waiting: list[Ticket] = []
         self._runners: list[Runner] = []
         self._turns: Turns[Weights] = Turns()
         self._quarantine = Quarantine(config.limits.runner_starts)
         self._retry: _Retry | None = None
+
+    def set_gpus(self, gpu_bytes: Sequence[int]) -> None:
+        """Sizes of this machine's GPUs, in llama.cpp's order."""
+        self._gpu_bytes = gpu_bytes
 
     # requests
 
@@ -84,7 +89,7 @@ class Scheduler:
             self._effects.refuse(ticket, error)
             return
         # 2. a free slot: whoever waits for this runner would have it already
-        runner = next((each for each in self._runners if each.num_free and self._serves(each, ticket)), None)
+        runner = next((each for each in self._runners if each.has_room(ticket) and self._serves(each, ticket)), None)
         if runner is not None:
             self._seat(ticket, runner)
             return
@@ -162,6 +167,10 @@ class Scheduler:
         if retry is None:
             self._refuse([each for each in self._waiting if self._suits(runner, each)], error)
         self._advance(now)
+
+    def on_ending(self, runner: Runner) -> None:
+        """The process is about to be gone without having been told: nobody is seated there from now on; `on_stopped` follows."""
+        runner.state = "stopping"
 
     def on_stopped(self, now: float, runner: Runner) -> None:
         """The process has ended, as told or by itself; its requests know already."""
@@ -241,10 +250,7 @@ class Scheduler:
         self._report()
 
     def _fill(self, runner: Runner) -> None:
-        while runner.num_free:
-            waiting = [each for each in self._waiting if self._serves(runner, each)]
-            if not waiting:
-                return
+        while waiting := [each for each in self._waiting if runner.has_room(each) and self._serves(runner, each)]:
             ticket = min(waiting, key=self._order)
             self._turns.reach(ticket.spec.weights, ticket.turn)
             self._drop(ticket)
@@ -263,7 +269,7 @@ class Scheduler:
         if error is not None:
             return self._refuse([ticket], error)
         # 3. what would not fit on an empty machine sends nobody away
-        free = self._effects.memory().without_overhead(self._config.gpu_overhead_bytes)
+        free = self._effects.free_memory().without_overhead(self._config.gpu_overhead_bytes)
         empty = free.without(runner.placement for runner in self._runners)
         if self._place_tightly(ticket, empty) is None:
             return self._refuse([ticket], self._no_memory(ticket, empty))
@@ -288,7 +294,7 @@ class Scheduler:
             if runner.spec.weights == ticket.spec.weights:
                 return runner
         most = self._config.max_loaded_models or 3 * max(1, len(free.gpu_free_bytes))
-        is_alone = self._is_retry(ticket) and self._most_gpu_layers(ticket) is None
+        is_alone = self._retry is not None and self._is_retry(ticket) and self._retry.most_gpu_layers is None
         if fits and len(self._runners) < most and not is_alone:
             return None
         for group in ([each for each in self._runners if each.is_idle], [each for each in self._runners if each.is_leaving]):
@@ -343,12 +349,12 @@ class Scheduler:
             num_slots=placement.shape.num_slots,
         )
         self._runners.append(runner)
-        self._effects.load(runner)
+        self._effects.load_runner(runner)
 
     def _unload(self, runner: Runner) -> None:
         if runner.state != "stopping":
             runner.state = "stopping"
-            self._effects.unload(runner)
+            self._effects.unload_runner(runner)
 
     def _seat(self, ticket: Ticket, runner: Runner) -> None:
         ticket.runner = runner

@@ -16,12 +16,16 @@ _EQUAL_OPTIONS: Final = ("main_gpu", "use_mmap", "num_thread", "draft_num_predic
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One request for a slot. The scheduler fills in the rest: `number` counts arrivals, `turn` orders who waits."""
+    """One request for a slot, or only for the loaded model. The scheduler fills in the rest.
+
+    `number` counts arrivals, `turn` orders who waits, `runner` is where it sits.
+    """
 
     spec: ModelSpec
     options: Options
     keep_alive: float | None = None
     user: str = ""
+    needs_slot: bool = True
     number: int = 0
     turn: int = 0
     ctx_choices: tuple[int, ...] = ()
@@ -53,12 +57,19 @@ class Runner:
     num_slots: int = 1
 
     @property
-    def num_free(self) -> int:
-        return self.num_slots - len(self.seated) if self.state == "ready" else 0
+    def num_busy(self) -> int:
+        return sum(each.needs_slot for each in self.seated)
+
+    def has_room(self, ticket: Ticket) -> bool:
+        return not ticket.needs_slot or self.num_busy < self.num_slots
 
     @property
     def is_leaving(self) -> bool:
         return self.leaves_for is not None or self.told_at is not None
+
+    def is_wanted(self) -> bool:
+        """False once its process has been told to end."""
+        return self.state != "stopping"
 
     @property
     def is_idle(self) -> bool:
@@ -105,7 +116,7 @@ class Runner:
             num_ctx=self.placement.shape.num_ctx,
             expires_at=wall + expires_at - now,
             num_slots=self.num_slots,
-            num_busy_slots=len(self.seated),
+            num_busy_slots=self.num_busy,
             num_queued=num_queued,
             is_loading=self.state == "loading",
         )
