@@ -11,6 +11,8 @@ from typing import Final
 
 LONGEST_SECONDS: Final = 0.25
 """What reading may add to a step while others write."""
+LONGEST_ALONE_SECONDS: Final = 20.0
+"""What a step may take when nobody writes: a large model on a slow machine must still give a sign of life now and then."""
 PLAIN_STEPS: Final = 8
 """Nor may it add more than so many plain steps, so that a quick machine stays as smooth as it is."""
 MIN_CHUNK: Final = 32
@@ -35,14 +37,19 @@ class StepCosts:
             self.prompt_token_seconds = _blend(self.prompt_token_seconds, max(reading, seconds / 10) / num_prompt)
 
     def prompt_budget(self, num_writers: int, batch_size: int) -> int:
-        """Prompt tokens for the next step: all there is room for when nobody writes, else what the time budget allows."""
+        """Prompt tokens for the next step: what the time budget allows, which is all there is room for when nobody writes.
+
+        The first step of a runner is short, for nothing is known yet.
+        """
         room = batch_size - num_writers
-        if not num_writers:
-            return room
         if not self.prompt_token_seconds:
-            return min(MIN_CHUNK, room)
-        seconds = min(LONGEST_SECONDS, PLAIN_STEPS * self.plain_seconds) if self.plain_seconds else LONGEST_SECONDS
-        return max(0, min(room, max(MIN_CHUNK, int(seconds / self.prompt_token_seconds))))
+            return max(0, min(room, MIN_CHUNK))
+        return max(0, min(room, max(MIN_CHUNK, int(self._longest_seconds(num_writers) / self.prompt_token_seconds))))
+
+    def _longest_seconds(self, num_writers: int) -> float:
+        if not num_writers:
+            return LONGEST_ALONE_SECONDS
+        return min(LONGEST_SECONDS, PLAIN_STEPS * self.plain_seconds) if self.plain_seconds else LONGEST_SECONDS
 
 
 def _blend(old: float, new: float) -> float:

@@ -95,7 +95,7 @@ class Cancel(_Frame, frozen=True, tag="cancel"):
 
 
 class Tokenize(_Frame, frozen=True, tag="tokenize"):
-    """Count or list tokens of texts; answered while decoding goes on, by `Tokens`."""
+    """Count or list tokens of texts as `Generate` would read them, BOS included; answered while decoding goes on, by `Tokens`."""
 
     id: int
     texts: tuple[str, ...]

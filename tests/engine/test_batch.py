@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmsite.engine.batch import LONGEST_SECONDS, MIN_CHUNK, PLAIN_STEPS, StepCosts, share_budget
+from llmsite.engine.batch import LONGEST_ALONE_SECONDS, LONGEST_SECONDS, MIN_CHUNK, PLAIN_STEPS, StepCosts, share_budget
 
 
 def learned(plain: float, per_token: float) -> StepCosts:
@@ -34,8 +34,15 @@ def test_a_slow_machine_still_reads() -> None:
     assert learned(0.5, 0.07).prompt_budget(3, 512) == MIN_CHUNK
 
 
-def test_before_anything_is_known_chunks_are_short() -> None:
-    assert StepCosts().prompt_budget(1, 512) == MIN_CHUNK
+@pytest.mark.parametrize("num_writers", [0, 1])
+def test_before_anything_is_known_chunks_are_short(num_writers: int) -> None:
+    assert StepCosts().prompt_budget(num_writers, 512) == MIN_CHUNK
+
+
+def test_a_huge_model_gives_signs_of_life_while_it_reads_alone() -> None:
+    budget = learned(2, 1).prompt_budget(0, 512)
+    assert budget == MIN_CHUNK
+    assert learned(2, 0.2).prompt_budget(0, 512) == pytest.approx(LONGEST_ALONE_SECONDS / 0.2, rel=0.05)
 
 
 def test_a_batch_never_overflows() -> None:
