@@ -294,8 +294,9 @@ class Scheduler:
             if runner.spec.weights == ticket.spec.weights:
                 return runner
         most = self._config.max_loaded_models or 3 * max(1, len(free.gpu_free_bytes))
-        is_alone = self._retry is not None and self._is_retry(ticket) and self._retry.most_gpu_layers is None
-        if fits and len(self._runners) < most and not is_alone:
+        if self._retry is not None and self._is_retry(ticket):
+            fits = self._retry.most_gpu_layers is not None  # with fewer layers on GPUs beside the others, or else alone
+        if fits and len(self._runners) < most:
             return None
         for group in ([each for each in self._runners if each.is_idle], [each for each in self._runners if each.is_leaving]):
             if group:
