@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from chat import history
+from chat import connections, history
 from chat.answer import AnswerLog, AnswerView, view_of_row
 from chat.models import Conversation, Message, State
 from llmsite import backend
@@ -52,7 +52,7 @@ def start(answer: Message) -> None:
     _running[log.message_id] = log
     log.task = _detach(_run(log))
     _ensure_writer()
-    _announce(log.conversation_id, log.owner_id)
+    announce(log.conversation_id, log.owner_id, is_moved=True)
 
 
 def find(message_id: str) -> AnswerLog | None:
@@ -99,9 +99,10 @@ def reopen() -> None:
     _is_closed = False
 
 
-def announce(conversation_id: str, owner_id: int) -> None:
-    """Tell watchers that the path or the title of a conversation changed."""
-    _announce(conversation_id, owner_id)
+def announce(conversation_id: str, owner_id: int, *, is_moved: bool = False) -> None:
+    """Tell watchers that the path, title or mark of a conversation changed; `is_moved`: it is now the latest of its owner."""
+    _tell(chat_group(conversation_id), {"type": "chat.moved", "conversation": conversation_id})
+    _tell(user_group(owner_id), {"type": "rail.changed", "conversation": conversation_id, "is_moved": is_moved})
 
 
 # one answer
@@ -131,18 +132,21 @@ async def _converse(log: AnswerLog) -> None:
     loop = asyncio.get_running_loop()
     limits = settings.LLMSITE_LIMITS
     request = await history.request_for(log.message_id)
-    last_end = 0.0
+    wall_end = 0.0
+    deadline = asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as deadline, aclosing(backend.get_client().chat(request)) as replies:
+        async with deadline, aclosing(backend.get_client().chat(request)) as replies:
             async for reply in replies:
                 now = loop.time()
                 is_new_state = log.take(reply, now, timezone.now())
                 _changed(log, is_urgent=is_new_state)
                 if isinstance(reply, Chunk) or reply.name == "reading":
-                    last_end = last_end or now + limits.generation_seconds
-                    deadline.reschedule(min(now + limits.stall_seconds, last_end))
+                    wall_end = wall_end or now + limits.generation_seconds
+                    deadline.reschedule(min(now + limits.stall_seconds, wall_end))
     except TimeoutError:
-        if loop.time() >= last_end:
+        if not deadline.expired():
+            raise
+        if loop.time() >= wall_end:
             raise TimeoutError(f"Stopped after {limits.generation_seconds:g} s, the longest time an answer may take.") from None
         raise TimeoutError(f"No word from the engine for {limits.stall_seconds:g} s. What was written is kept.") from None
 
@@ -176,11 +180,6 @@ def _hint(log: AnswerLog) -> None:
         log.hint_timer = None
     log.last_hint = asyncio.get_running_loop().time()
     _tell(chat_group(log.conversation_id), {"type": "chat.grew", "conversation": log.conversation_id, "seq": log.seq})
-
-
-def _announce(conversation_id: str, owner_id: int) -> None:
-    _tell(chat_group(conversation_id), {"type": "chat.moved", "conversation": conversation_id})
-    _tell(user_group(owner_id), {"type": "rail.changed", "conversation": conversation_id})
 
 
 def _tell(group: str, message: dict[str, Any]) -> None:
@@ -237,22 +236,23 @@ async def _save_changed() -> None:
     if not logs:
         return
     seqs = [log.seq for log in logs]
-    await _save([(log.message_id, log.row()) for log in logs], [log.conversation_id for log in logs if log.is_finished])
+    unseen = [each.conversation_id for each in logs if each.is_finished and not connections.is_watched(each.conversation_id)]
+    await _save([(log.message_id, log.row()) for log in logs], unseen)
     for log, seq in zip(logs, seqs, strict=True):
         log.saved_seq = seq
         if log.is_finished and log.seq == seq:
             del _running[log.message_id]
-            _announce(log.conversation_id, log.owner_id)
+            announce(log.conversation_id, log.owner_id)
 
 
 @sync_to_async
-def _save(rows: list[tuple[str, dict[str, Any]]], finished: list[str]) -> None:
+def _save(rows: list[tuple[str, dict[str, Any]]], unseen: list[str]) -> None:
     """One transaction. A row that was deleted meanwhile stays deleted."""
     with transaction.atomic():
         for message_id, values in rows:
             Message.objects.filter(pk=message_id).update(**values)
-        if finished:
-            Conversation.objects.filter(pk__in=finished).update(is_unseen=True)
+        if unseen:
+            Conversation.objects.filter(pk__in=unseen).update(is_unseen=True)
 
 
 def _detach(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -56,7 +56,8 @@ def _seal(random: str, user: User) -> str:
     return base64.urlsafe_b64encode(salted_hmac("chat.id", f"{random}:{user.pk}").digest()[:6]).decode()
 
 
-def _is_issued_to(user: User, conversation_id: str) -> bool:
+def is_issued_to(user: User, conversation_id: str) -> bool:
+    """Whether this person was given this id, so that a row under it would be theirs."""
     if len(conversation_id) != ID_CHARS:
         return False
     random = conversation_id[:_RANDOM_CHARS]
@@ -193,7 +194,7 @@ def _save_question_once(
 
 
 def _new_conversation(user: User, conversation_id: str, text: str, parent_id: str) -> Conversation:
-    if parent_id or not _is_issued_to(user, conversation_id):
+    if parent_id or not is_issued_to(user, conversation_id):
         raise _no_conversation()
     limit = settings.LLMSITE_LIMITS.conversations_per_user
     if Conversation.objects.filter(owner=user).count() >= limit:
@@ -327,6 +328,12 @@ def mark_seen(conversation: Conversation) -> None:
     if conversation.is_unseen:
         Conversation.objects.filter(pk=conversation.pk).update(is_unseen=False)
         conversation.is_unseen = False
+
+
+@sync_to_async
+def mark_seen_by_id(user: User, conversation_id: str) -> bool:
+    """The same by id; whether there was a dot. A chat that is not this person's is left alone."""
+    return bool(Conversation.objects.filter(pk=conversation_id, owner=user, is_unseen=True).update(is_unseen=False))
 
 
 def recover() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from chat import views
+from chat.consumers import poll
 
 app_name = "chat"
 urlpatterns = [
@@ -17,4 +18,5 @@ urlpatterns = [
     path("g/<str:message_id>/stop", views.stop, name="stop"),
     path("m/<str:message_id>/regenerate", views.regenerate, name="regenerate"),
     path("rail", views.rail, name="rail"),
+    path("live/poll", poll, name="poll"),
 ]

@@ -1,0 +1,292 @@
+"""The one websocket of a tab, and the held request that stands in for it: they pass on what the followers of `live.py` collect.
+
+Up come small JSON messages (ui-spec 7.2), down go batches of HTML (7.3). Nothing that must not be lost travels here. A slow
+reader makes `send` wait (`serving.py`); hints that come meanwhile cost nothing, and the next batch holds all since the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, parse_cookie
+
+from chat import connections, fragments, generation, services
+from chat.live import ChatFollower, RailFollower, parse_cursor, parse_cursor_text, parse_topic
+from chat.pages import user_of
+from llmsite import __version__
+from llmsite.accounts.authorize import principal_of
+from llmsite.accounts.language import choose_language
+from llmsite.accounts.models import User
+from llmsite.accounts.sockets import SESSION_ENDED, find_socket_principal
+from llmsite.types.errors import NotFound
+
+BAD_MESSAGE: Final = 4400
+BUILD_CHANGED: Final = 4409
+TOO_MANY: Final = 4429
+TOO_BIG: Final = 1009
+TRY_LATER: Final = 1013
+POLL_SECONDS: Final = 20.0
+
+
+class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One tab. Topics: `c:<chat>` and the person's own `u:<id>`."""
+
+    async def connect(self) -> None:
+        self.user: User = self.scope["user"]
+        self.user_id: int = self.user.pk
+        self.session_key = _cookies(self.scope).get(settings.SESSION_COOKIE_NAME, "")
+        self.auth_hash = self.user.get_session_auth_hash()
+        self.language = _language(self.scope, self.user)
+        self.chats: dict[str, ChatFollower] = {}
+        self.rail: RailFollower | None = None
+        self.is_hidden = False
+        self._tokens = float(settings.LLMSITE_LIMITS.socket_message_burst)
+        self._last_message = asyncio.get_running_loop().time()
+        await self.accept()
+        if connections.count() >= settings.LLMSITE_LIMITS.sockets_total:
+            await self.close(TRY_LATER)
+            return
+        connections.add(self)
+
+    async def disconnect(self, code: int) -> None:
+        connections.remove(self)
+        for conversation_id in list(self.chats):
+            await self._leave(conversation_id)
+        if self.rail is not None:
+            await self.channel_layer.group_discard(generation.user_group(self.user_id), self.channel_name)
+
+    async def confirm(self) -> None:
+        """The session or the account changed: look closely, and end what has no right to be."""
+        principal = await find_socket_principal(self.scope)
+        if not principal.is_person or principal.user is None or principal.user.pk != self.user_id:
+            await self._drop(SESSION_ENDED)
+            return
+        self.auth_hash = principal.user.get_session_auth_hash()
+
+    async def _drop(self, code: int) -> None:
+        connections.remove(self)
+        for conversation_id in list(self.chats):
+            await self._leave(conversation_id)
+        with suppress(ConnectionAbortedError):
+            await self.close(code)
+
+    # what the tab says
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        limits = settings.LLMSITE_LIMITS
+        if text_data is None or len(text_data) > limits.socket_message_bytes:
+            await self._drop(BAD_MESSAGE if text_data is None else TOO_BIG)
+            return
+        if not self._may_speak():
+            await self._drop(TOO_MANY)
+            return
+        message = _parse(text_data)
+        if message is None:
+            await self._drop(BAD_MESSAGE)
+            return
+        await self._obey(message)
+
+    def _may_speak(self) -> bool:
+        """A bucket of messages that fills again at the allowed rate."""
+        limits = settings.LLMSITE_LIMITS
+        now = asyncio.get_running_loop().time()
+        refill = (now - self._last_message) * limits.socket_messages_per_second
+        self._tokens = min(float(limits.socket_message_burst), self._tokens + refill) - 1
+        self._last_message = now
+        return self._tokens >= 0
+
+    async def _obey(self, message: dict[str, Any]) -> None:
+        match message.get("t"):
+            case "ping":
+                await self._say(fragments.PONG)
+            case "hello":
+                if message.get("v") not in (None, "", __version__):
+                    await self._drop(BUILD_CHANGED)
+            case "sub":
+                await self._subscribe(message.get("topic"), message.get("cur"))
+            case "unsub":
+                await self._unsubscribe(message.get("topic"))
+            case "vis":
+                await self._set_hidden(message.get("hidden") is True)
+            case _:
+                pass  # a newer page may say more
+
+    async def _subscribe(self, topic: Any, cursor: Any) -> None:
+        principal = await find_socket_principal(self.scope)
+        if not principal.is_person or principal.user is None or principal.user.pk != self.user_id:
+            await self._drop(SESSION_ENDED)
+            return
+        self.user = principal.user
+        match parse_topic(topic):
+            case ("c", conversation_id):
+                await self._follow(conversation_id, cursor)
+            case ("u", name) if name == str(self.user_id):
+                self.rail = RailFollower(self.user, self.language)
+                await self.channel_layer.group_add(generation.user_group(self.user_id), self.channel_name)
+            case _:
+                pass  # like a chat that does not exist, only without a place in the page to say so
+
+    async def _follow(self, conversation_id: str, cursor: Any) -> None:
+        if conversation_id not in self.chats and len(self.chats) >= settings.LLMSITE_LIMITS.socket_topics:
+            await self._drop(TOO_MANY)
+            return
+        follower = ChatFollower(self.user, conversation_id, parse_cursor(cursor), self.language)
+        # first the group, then the look: what happens in between comes as a hint
+        await self.channel_layer.group_add(generation.chat_group(conversation_id), self.channel_name)
+        if conversation_id not in self.chats and not self.is_hidden:
+            connections.watch(conversation_id)
+        self.chats[conversation_id] = follower
+        await self._reload(follower)
+
+    async def _unsubscribe(self, topic: Any) -> None:
+        parsed = parse_topic(topic)
+        if parsed is not None and parsed[0] == "c" and parsed[1] in self.chats:
+            await self._leave(parsed[1])
+
+    async def _leave(self, conversation_id: str) -> None:
+        if self.chats.pop(conversation_id, None) is not None and not self.is_hidden:
+            connections.unwatch(conversation_id)
+        await self.channel_layer.group_discard(generation.chat_group(conversation_id), self.channel_name)
+
+    async def _set_hidden(self, is_hidden: bool) -> None:
+        if is_hidden == self.is_hidden:
+            return
+        self.is_hidden = is_hidden
+        for conversation_id, follower in list(self.chats.items()):
+            if is_hidden:
+                connections.unwatch(conversation_id)
+                continue
+            connections.watch(conversation_id)
+            await self._flush(follower)
+            if await services.mark_seen_by_id(self.user, conversation_id):
+                generation.announce(conversation_id, self.user_id)
+
+    # what the layer hints at
+
+    async def chat_grew(self, event: dict[str, Any]) -> None:
+        follower = self.chats.get(event["conversation"])
+        if follower is None:
+            return
+        if follower.is_local:
+            await self._flush(follower)
+        else:
+            await self._reload(follower)
+
+    async def chat_moved(self, event: dict[str, Any]) -> None:
+        follower = self.chats.get(event["conversation"])
+        if follower is not None:
+            await self._reload(follower)
+
+    async def rail_changed(self, event: dict[str, Any]) -> None:
+        if self.rail is not None:
+            conversation_id = event["conversation"]
+            is_current = conversation_id in self.chats
+            await self._say(await self.rail.collect(conversation_id, is_moved=event["is_moved"], is_current=is_current))
+
+    async def _reload(self, follower: ChatFollower) -> None:
+        try:
+            await follower.load()
+        except NotFound:
+            await self._leave(follower.conversation_id)
+            await self._say(fragments.gone(follower.conversation_id))
+            return
+        await self._flush(follower)
+
+    async def _flush(self, follower: ChatFollower) -> None:
+        batch = follower.collect(is_hidden=self.is_hidden)
+        if batch:
+            await self._say(batch)
+
+    async def _say(self, batch: str) -> None:
+        try:
+            await self.send(text_data=batch)
+        except ConnectionAbortedError as error:
+            await self.disconnect(1006)
+            raise StopConsumer from error
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _cookies(scope: Any) -> dict[str, str]:
+    header = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
+    return parse_cookie(header)
+
+
+def _language(scope: Any, user: User) -> str:
+    """The same choice as for the page, from the headers of the handshake."""
+    request = HttpRequest()
+    request.COOKIES = _cookies(scope)
+    accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
+    request.META["HTTP_ACCEPT_LANGUAGE"] = accepted.decode("latin-1")
+    return choose_language(request, user)
+
+
+async def poll(request: HttpRequest) -> HttpResponse:
+    """`GET /live/poll?topic=c:<id>&cur=<JSON>`: the next batch, waited for at most twenty seconds; 204 when there was none."""
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    user = user_of(request)
+    topic = parse_topic(request.GET.get("topic", ""))
+    if topic is None or topic[0] != "c":
+        return _answer("", HTTPStatus.NOT_FOUND)
+    language = choose_language(request, user)
+    follower = ChatFollower(user, topic[1], parse_cursor_text(request.GET.get("cur", "")), language)
+    try:
+        return _answer(await _next_batch(follower))
+    except NotFound:
+        return _answer("", HTTPStatus.NOT_FOUND)
+    except PermissionError:
+        return _answer("", HTTPStatus.UNAUTHORIZED)
+
+
+async def _next_batch(follower: ChatFollower) -> str:
+    layer = get_channel_layer()
+    assert layer is not None
+    group, channel = generation.chat_group(follower.conversation_id), await layer.new_channel()
+    await layer.group_add(group, channel)
+    connections.watch(follower.conversation_id)
+    try:
+        await follower.load()
+        batch = follower.collect()
+        async with asyncio.timeout(POLL_SECONDS):
+            while not batch:
+                await layer.receive(channel)
+                await _confirm(follower.user_id)
+                await follower.load()
+                batch = follower.collect()
+    except TimeoutError:
+        return ""
+    finally:
+        connections.unwatch(follower.conversation_id)
+        await layer.group_discard(group, channel)
+    return batch
+
+
+@sync_to_async
+def _confirm(user_id: int) -> None:
+    """Rights may have ended while the request was held. Raises `PermissionError`."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None or not principal_of(user).is_person:
+        raise PermissionError
+
+
+def _answer(batch: str, status: HTTPStatus | None = None) -> HttpResponse:
+    response = HttpResponse(batch, status=status or (HTTPStatus.OK if batch else HTTPStatus.NO_CONTENT))
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
