@@ -10,7 +10,6 @@ from django.http import HttpRequest
 
 from models_app.models import Blob, Model
 
-
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[AnyModel]  # the stubs' parameter, which Django's class does not take
 else:

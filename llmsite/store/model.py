@@ -136,11 +136,15 @@ class ModelStore:
         return model
 
     def write(self, name: ModelName, data: bytes) -> StoredModel:
-        """Install or replace: `data` become the manifest's bytes. Its blobs must be there. Raises `NotFound`, `StorageFull`."""
+        """Install or replace: `data` become the manifest's bytes. Its blobs must be there, and what they say must be readable.
+
+        Raises `InvalidModelFile`, `NotFound`, `LoadFailed`, `StorageFull`; then nothing has changed.
+        """
         manifest = decode_manifest(data, self.limits)
         with self.manifests.locked(exclusive=False):
             for digest in manifest.digests:
                 self.blobs.touch(digest)
+            _resolve(ManifestFile(name, Path(), 0, len(data)), _Read("", manifest, False), self.blobs)
             replaced = self.manifests.find(name)
             old = self._digests(replaced) if replaced else frozenset()
             file = self.manifests.write(replaced.name if replaced else name, data)
