@@ -129,6 +129,7 @@ class AnswerLog:
     end_state: State | None = None
     """Set by who cancels the task: what the answer is then."""
     task: asyncio.Task[None] | None = None
+    has_begun: bool = False
     hint_timer: asyncio.TimerHandle | None = None
     last_hint: float = 0
     renderers: dict[str, StreamedMarkdown] = field(default_factory=dict)

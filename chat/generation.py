@@ -71,11 +71,17 @@ def stop(message_id: str) -> bool:
     log = _running.get(message_id)
     if log is None:
         return False
-    if not log.is_finished and log.state != State.STOPPING and log.task is not None:
+    if not log.is_finished and log.state != State.STOPPING:
         log.stop()
-        log.task.cancel()
+        _cancel(log)
         _changed(log, is_urgent=True)
     return True
+
+
+def _cancel(log: AnswerLog) -> None:
+    """A task that has not had its first turn is not cancelled, since it would never have one; it looks at `end_state` then."""
+    if log.task is not None and log.has_begun:
+        log.task.cancel()
 
 
 async def shutdown() -> None:
@@ -83,9 +89,9 @@ async def shutdown() -> None:
     global _is_closed
     _is_closed = True
     for log in _running.values():
-        if log.task is not None and not log.is_finished:
+        if not log.is_finished:
             log.end_state = State.INTERRUPTED
-            log.task.cancel()
+            _cancel(log)
     tasks = [log.task for log in _running.values() if log.task is not None]
     await asyncio.gather(*tasks, return_exceptions=True)
     if _writer is not None:
@@ -109,8 +115,10 @@ def announce(conversation_id: str, owner_id: int, *, is_moved: bool = False) -> 
 
 
 async def _run(log: AnswerLog) -> None:
+    log.has_begun = True
     try:
-        await _converse(log)
+        if log.end_state is None:
+            await _converse(log)
         state, error = log.end_state or State.FAILED, ""
         if log.end_state is None:
             error = "The model stopped in the middle of its answer. Please try again."

@@ -27,21 +27,21 @@ def charlie(transactional_db: None) -> User:
 
 
 @pytest.fixture
-def model() -> Iterator[FakeTransport]:
-    """The model behind every request: queue scripts, look at `requests`."""
-    transport = FakeTransport()
-    backend.set_client(Client(transport))
-    yield transport
-    backend.set_client(None)
-
-
-@pytest.fixture(autouse=True)
-async def quiet_room(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+async def quiet_room(transactional_db: None) -> AsyncIterator[None]:
     """Every running answer ends with its test, and nothing is left for the next."""
     yield
     await generation.shutdown()
     generation.reopen()
     assert connections.count() == 0
+
+
+@pytest.fixture
+def model(quiet_room: None) -> Iterator[FakeTransport]:
+    """The model behind every request: queue scripts, look at `requests`."""
+    transport = FakeTransport()
+    backend.set_client(Client(transport))
+    yield transport
+    backend.set_client(None)
 
 
 Ask = Callable[..., Awaitable[services.SendResult]]
