@@ -72,9 +72,9 @@ def test_2_19_the_dash_form_never_matches_an_upload(blobs: BlobStore) -> None:
 
 
 def test_what_is_not_committed_is_gone(blobs: BlobStore) -> None:
-    with pytest.raises(RuntimeError, match="stop"), blobs.writer() as writer:
+    with blobs.writer() as writer:
         writer.write(b"hello")
-        raise RuntimeError("stop")
+        assert len(names(blobs)) == 1
     assert names(blobs) == set()
 
 
@@ -169,9 +169,9 @@ def test_T01_no_door_takes_a_bad_digest(blobs: BlobStore, digest: str, monkeypat
     for name in ("open", "lstat", "stat", "utime", "unlink", "mkdir"):
         monkeypatch.setattr(os, name, fail)
     for door in (blobs.path, blobs.has, blobs.size, blobs.checked_path, blobs.open, blobs.touch, blobs.remove):
-        with pytest.raises(InvalidDigest, match="^invalid digest format$"):
+        with pytest.raises(InvalidDigest, match=r"^invalid digest format$"):
             door(digest)
-    with pytest.raises(InvalidDigest, match="^invalid digest format$"), blobs.writer(digest):
+    with pytest.raises(InvalidDigest, match=r"^invalid digest format$"), blobs.writer(digest):
         pass
 
 
@@ -191,9 +191,10 @@ def test_big_uploads_must_leave_the_reserve_free(tmp_path: Path, monkeypatch: py
     with pytest.raises(StorageFull, match=r"not enough space in the model store: \d+ more bytes are needed"):
         blobs.require_space(1 << 30)
     monkeypatch.setattr(blobs_module, "_SPACE_CHECK_BYTES", 4)
-    with pytest.raises(StorageFull, match="not enough space"), blobs.writer() as writer:
-        for _ in range(3):
-            writer.write(b"1234")
+    with blobs.writer() as writer:
+        writer.write(b"1234")
+        with pytest.raises(StorageFull, match="not enough space"):
+            writer.write(b"5678")
     assert names(blobs) == set()
 
 

@@ -22,7 +22,7 @@ def test_it_accepts_both_spellings(text: str) -> None:
 @pytest.mark.parametrize("text", BAD_DIGESTS, ids=ascii)
 def test_T01_it_refuses_anything_else(text: str) -> None:
     for check in (parse_digest, file_name):
-        with pytest.raises(InvalidDigest, match="^invalid digest format$"):
+        with pytest.raises(InvalidDigest, match=r"^invalid digest format$"):
             check(text)
 
 

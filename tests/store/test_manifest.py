@@ -55,7 +55,7 @@ def test_it_reads_the_manifests_of_registries() -> None:
 def test_T01_it_refuses_bad_digests(digest: str, where: str) -> None:
     config, layer = {"digest": ONE, "size": 1}, {"digest": ONE, "size": 1, "mediaType": "application/whatever"}
     (config if where == "config" else layer)["digest"] = digest
-    with pytest.raises(InvalidModelFile, match="^invalid manifest: invalid digest format$"):
+    with pytest.raises(InvalidModelFile, match=r"^invalid manifest: invalid digest format$"):
         decode_manifest(json.dumps({"config": config, "layers": [layer]}).encode(), Limits())
 
 

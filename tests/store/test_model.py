@@ -128,13 +128,13 @@ def test_2_2_a_missing_model_is_told_by_the_name_as_given(store: ModelStore, nam
 
 
 def test_a_missing_parsed_name_is_told_in_short(store: ModelStore) -> None:
-    with pytest.raises(ModelNotFound, match="^model 'nope:latest' not found$"):
+    with pytest.raises(ModelNotFound, match=r"^model 'nope:latest' not found$"):
         store.find(ModelName.parse("nope"))
 
 
 @pytest.mark.parametrize("name", ["", "-x", "../../etc/passwd", "a/../b", "x\0", "a:b:c/d"])
 def test_2_2_a_bad_name_is_no_name(store: ModelStore, name: str) -> None:
-    with pytest.raises(InvalidModelName, match="^invalid model name$"):
+    with pytest.raises(InvalidModelName, match=r"^invalid model name$"):
         store.find(name)
 
 
@@ -174,7 +174,7 @@ def test_F23_a_broken_manifest_spoils_only_its_model(store: ModelStore, data: by
     (store.root / "manifests/registry.ollama.ai/library/bad/latest").write_bytes(data)
     assert [model.name.model for model in store.list()] == ["good"]
     assert "skipping model bad:latest: invalid manifest" in caplog.text
-    with pytest.raises(InvalidModelFile, match="^invalid manifest"):
+    with pytest.raises(InvalidModelFile, match=r"^invalid manifest"):
         store.find("bad")
     store.remove(ModelName.parse("bad"))
     with pytest.raises(ModelNotFound):
@@ -253,7 +253,7 @@ def test_2_19_a_copy_has_the_same_digest(store: ModelStore) -> None:
     copy = store.copy(ModelName.parse("A"), ModelName.parse("h/n/b:c"))
     assert copy.digest == store.find("a").digest == store.find("h/n/b:c").digest
     assert store.copy(ModelName.parse("a"), ModelName.parse("a")).digest == copy.digest
-    with pytest.raises(ModelNotFound, match="^model 'x:latest' not found$"):
+    with pytest.raises(ModelNotFound, match=r"^model 'x:latest' not found$"):
         store.copy(ModelName.parse("x"), ModelName.parse("y"))
 
 
