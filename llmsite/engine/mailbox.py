@@ -45,7 +45,7 @@ class Mailbox:
                 raise ProtocolError("the runner sent more text than it was asked for")
         if self._is_abandoned:
             return
-        if type(event) is Piece and len(self._events) >= _MOST_SINGLE:
+        if type(event) is Piece and (self._num_late or len(self._events) >= _MOST_SINGLE):
             self._late_text.write(event.text)
             self._late_logprobs.extend(event.logprobs)
             self._num_late += 1

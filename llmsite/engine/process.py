@@ -68,7 +68,7 @@ class RunnerProcess:
     @property
     def was_killed(self) -> bool:
         """Whether somebody else killed it, as the system does when memory runs out."""
-        return self._process.returncode == -signal.SIGKILL and not self._cause
+        return self.is_started and self._process.returncode == -signal.SIGKILL and not self._cause
 
     # life
 
@@ -123,8 +123,13 @@ class RunnerProcess:
         on_progress(min(1.0, fraction))
 
     async def stop(self) -> None:
-        """End the process: close its stream, then SIGTERM, then SIGKILL, each after `END_SECONDS`. Returns when it is gone."""
+        """End the process: close its stream, then SIGTERM, then SIGKILL, each after `END_SECONDS`. Returns when it is gone.
+
+        One that is still loading is busy in llama.cpp and has nothing to lose: SIGKILL at once.
+        """
         self._is_stopping = True
+        if not self._ready.done():
+            self._kill("it was no longer wanted")
         self._stream.close()
         await asyncio.shield(self._life)
 

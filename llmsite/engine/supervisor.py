@@ -24,7 +24,7 @@ from llmsite.engine.scheduler import Scheduler
 from llmsite.engine.seating import Runner, Ticket
 from llmsite.engine.spec import ModelSpec, SupervisorConfig
 from llmsite.types.chunk import Phase, RunningModel
-from llmsite.types.errors import Busy, Canceled, LlmsiteError, NotEnoughMemory
+from llmsite.types.errors import Busy, Canceled, LlmsiteError, LoadFailed, NotEnoughMemory
 from llmsite.types.limits import GIB
 from llmsite.types.options import Options
 
@@ -109,7 +109,8 @@ class Supervisor:
         Raises `Busy`, `LoadFailed`, `LoadTimeout`, `NotEnoughMemory`, `Canceled`.
         """
         started = time.perf_counter_ns()
-        await asyncio.wait([self._probing])
+        if not self._probing.done():
+            await asyncio.wait([self._probing])
         ticket = Ticket(spec, options, keep_alive, user, needs_slot)
         await self._ask(ticket, on_phase)
         runner = ticket.runner
@@ -192,12 +193,16 @@ class Supervisor:
         self._processes[runner] = child
         try:
             await child.start(self._command, self._config.environ)
-            if not runner.is_wanted():  # nobody waits for it any longer
+            if self._is_stopping or not runner.is_wanted():  # nobody waits for it any longer
                 await child.stop()
                 return
             ready = await child.load(self._frame(runner), stall, lambda part: self._scheduler.on_loading(runner, part))
         except LlmsiteError as error:
             self._on_load_failed(runner, child, error)
+            return
+        except Exception:
+            logger.exception("loading %s failed", runner.spec.name)
+            self._on_load_failed(runner, child, LoadFailed("the model could not be loaded; the server log says why"))
             return
         if not runner.is_wanted():
             return
