@@ -65,7 +65,7 @@ def run_worker(fd: int) -> None:
         (settings.LLMSITE_HOME / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
     threading.Thread(target=_leave_with_parent, args=(fd,), daemon=True).start()
     # a terminal sends Ctrl-C to the whole group; the parent decides what it means
-    app.worker_main(["worker", "--quiet", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"])
+    app.worker_main(["--quiet", "worker", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"])
 
 
 def _leave_with_parent(fd: int) -> None:
