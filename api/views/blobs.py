@@ -19,7 +19,7 @@ from api.endpoint import endpoint
 from llmsite import backend
 from llmsite.store.blobs import BlobStore
 from llmsite.store.digest import parse_digest
-from llmsite.types.errors import NotFound
+from llmsite.types.errors import Canceled, NotFound
 from llmsite.types.limits import MIB
 
 _PIECE_BYTES: Final = 1 * MIB
@@ -88,10 +88,16 @@ async def _discard(body: AsyncIterator[bytes]) -> None:
 
 
 async def _body(request: HttpRequest) -> AsyncIterator[bytes]:
-    """Pieces of the request's body as they arrive; from the request itself where the server has read it already."""
+    """Pieces of the request's body as they arrive; from the request itself where the server has read it already.
+
+    Raises `Canceled` when the client leaves half way.
+    """
     if isinstance(request, ASGIRequest) and "body" in request.scope:
-        async for part in request.scope["body"]:
-            yield part
+        try:
+            async for part in request.scope["body"]:
+                yield part
+        except ConnectionError as error:
+            raise Canceled("the upload ended before it was complete") from error
         return
     while part := request.read(_PIECE_BYTES):
         yield part
