@@ -111,10 +111,14 @@ class Pipeline:
             raise ModelNotFound("model '' not found")
         return await self.resolver.resolve(request.model)
 
-    def _leasing(self, model: Model, options: Options, keep_alive: float | None, user: str) -> Leasing:
+    def _leasing(
+        self, model: Model, options: Options, keep_alive: float | None, user: str, *, needs_slot: bool = True
+    ) -> Leasing:
         spec = model.spec
         return Leasing(
-            lambda on_phase: self._supervisor.lease(spec, options, keep_alive=keep_alive, user=user, on_phase=on_phase)
+            lambda on_phase: self._supervisor.lease(
+                spec, options, keep_alive=keep_alive, user=user, on_phase=on_phase, needs_slot=needs_slot
+            )
         )
 
     async def _count(self, request: TokenizeRequest) -> AsyncGenerator[Reply, None]:
@@ -122,7 +126,7 @@ class Pipeline:
         options = Options.merge(model.stored.parameters, limits=self._limits)
         think = True if "thinking" in model.capabilities else None
         job = chat_job(request, model, think)
-        async with self._leasing(model, options, None, request.user) as leasing:
+        async with self._leasing(model, options, None, request.user, needs_slot=False) as leasing:
             async for phase in leasing.phases():
                 yield phase
             lease = leasing.lease
