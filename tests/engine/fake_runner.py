@@ -90,7 +90,7 @@ class FakeRunner:
         if "end" in words and num_loads <= int(words.get("times", "99")):
             self._fail_to_load(words["end"])
         self._num_slots = load.num_slots
-        self._send(wire.Ready(load.num_ctx, load.num_slots, 1000, True, "<s>", 123_456))
+        self._send(wire.Ready(load.num_ctx, load.num_slots, 1000, True, "<s>", 123_456, 1000 * load.num_gpu_layers))
 
     def _fail_to_load(self, how: str) -> None:
         if how == "memory":

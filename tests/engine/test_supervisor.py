@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from llmsite.engine.devices import Device, Devices
 from llmsite.engine.supervisor import Lease, Supervisor
 from llmsite.engine.wire import Piece
 from llmsite.types.chunk import Phase
 from llmsite.types.errors import Busy, Canceled, LlmsiteError, LoadFailed, LoadTimeout, NotEnoughMemory, RunnerDied
-from llmsite.types.limits import Limits
+from llmsite.types.limits import GIB, Limits
 from llmsite.types.options import Options
 from tests.engine.conftest import MakeSupervisor
 from tests.engine.fake_effects import make_spec
@@ -332,6 +333,28 @@ class TestLoad:
         assert await answer(supervisor) == "0 1 2 "
         assert await answer(supervisor, "n=1", scripted("other")) == "0 "
         assert [model.name for model in supervisor.running()] == ["scripted:latest"]
+
+
+class TestGpu:
+    async def test_layers_go_there_and_its_memory_is_looked_at_again_when_a_model_left(
+        self, make_supervisor: MakeSupervisor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        free = [24 * GIB, 20 * GIB, 23 * GIB]
+
+        async def one_gpu(_: object) -> Devices:
+            return Devices((Device("CUDA0", "Fake", "CUDA", "gpu", free.pop(0), 24 * GIB),))
+
+        monkeypatch.setattr("llmsite.engine.supervisor.probe", one_gpu)
+        supervisor = await make_supervisor()
+        await answer(supervisor)
+        (model,) = supervisor.running()
+        assert (model.size_vram_bytes, model.num_ctx) == (11_000, 8192)  # 32768 by its 24 GiB, trained on 8192
+        taken = supervisor._scheduler.runners[0].placement.vram_bytes
+        assert supervisor.free_memory().gpu_free_bytes == (24 * GIB - taken,)
+        await supervisor.unload(PLAIN)
+        await answer(supervisor, "n=1", scripted("other"))  # loaded only once the memory was looked at
+        assert supervisor.free_memory().gpu_free_bytes == (20 * GIB - taken,)
+        assert free == [23 * GIB]
 
 
 class TestKeepAlive:
