@@ -1,0 +1,197 @@
+"""The rows equal the manifests, whoever changed them; and what is told of a model is what its files say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.admin import site
+from django.contrib.auth import get_user_model
+from django.test import RequestFactory
+
+from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.store.gguf import GgufFacts
+from llmsite.store.model import ModelStore
+from llmsite.types.name import ModelName
+from models_app import catalogue, findings, services
+from models_app.admin import BlobAdmin, ModelAdmin
+from models_app.models import Blob, Model
+from models_app.tasks import sweep_store
+from tests.store.gguf_files import TEXT, U32, GgufFile, model_metadata, scalar
+
+pytestmark = pytest.mark.django_db
+HOUR = 3600.0
+GO = "{{ if .Tools }}{{ .Tools }}{{ end }}{{ if .Suffix }}{{ .Suffix }}{{ end }}{{ .Prompt }}"
+
+
+def add(store: ModelStore, name: str, data: bytes | None = None, facts: GgufFacts | None = None, **recipe: Any) -> None:
+    digest = store.blobs.put(GgufFile().encode() if data is None else data)
+    parts = (Part(digest, facts or GgufFacts(architecture="llama", parameter_count=7_000_000_000, file_type="F16")),)
+    create_model(store, ModelName.parse(name), Recipe(parts, **recipe))
+
+
+def names() -> list[str]:
+    return [model.name for model in services.list_models_now()]
+
+
+def test_a_row_tells_what_the_model_is(store: ModelStore) -> None:
+    add(store, "h/n/m:t", template=GO, system="S", parameters={"seed": 1}, licenses=("L",))
+    catalogue.sync()
+    row = Model.objects.get()
+    model = store.find("h/n/m:t")
+    assert (row.name, str(row), row.digest, row.error) == (model.name, "h/n/m:t", model.digest, "")
+    assert (row.template, row.system, row.parameters, row.licenses) == (GO, "S", {"seed": 1}, ["L"])
+    assert row.manifest.encode() == (store.root / "manifests/h/n/m/t").read_bytes()
+    assert {blob.digest for blob in row.blobs.all()} == model.manifest.digests
+    assert row.details["num_ctx"] == 512
+    assert row.capabilities == ["completion", "tools", "insert"]
+    (weights,) = Blob.objects.filter(facts__isnull=False)
+    assert (weights.digest, weights.facts["architecture"], str(weights)) == (model.model_digest, "llama", model.model_digest)
+
+
+def test_models_that_come_change_and_go_are_followed(store: ModelStore) -> None:
+    add(store, "a", system="one")
+    add(store, "b", system="b's own")
+    assert set(names()) == {"a:latest", "b:latest"}
+    first = Model.objects.get(model="a")
+    add(store, "a", system="another, longer")
+    store.remove(ModelName.parse("b"))
+    assert names() == ["a:latest"]
+    again = Model.objects.get()
+    assert (again.pk, again.added_at, again.system) == (first.pk, first.added_at, "another, longer")
+    assert {blob.digest for blob in Blob.objects.all()} == store.find("a").manifest.digests
+
+
+def test_a_lost_database_costs_no_model(store: ModelStore) -> None:
+    for name in ("a", "b", "c"):
+        add(store, name)
+    catalogue.sync()
+    before = services.list_models_now()
+    Model.objects.all().delete()
+    Blob.objects.all().delete()
+    catalogue.sync()
+    assert services.list_models_now() == before
+
+
+def test_models_are_listed_newest_first(store: ModelStore) -> None:
+    for age, name in enumerate(("new", "middle", "old")):
+        add(store, name)
+        os.utime(store.root / "manifests/registry.ollama.ai/library" / name / "latest", (1000 - age, 1000 - age))
+    assert names() == ["new:latest", "middle:latest", "old:latest"]
+    assert services.list_models_now()[0].modified_at == 1000
+
+
+async def async_names() -> list[str]:
+    return [model.name for model in await services.list_models()]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_lists_can_be_asked_for_without_blocking(store: ModelStore) -> None:
+    add(store, "a")
+    assert await async_names() == ["a:latest"]
+
+
+def test_only_new_files_are_inspected(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    read = findings._read_gguf
+    monkeypatch.setattr(
+        findings, "_read_gguf", lambda blobs, digest, child: (asked.append(digest), read(blobs, digest, child))[1]
+    )
+    add(store, "a")
+    catalogue.sync()
+    add(store, "b", system="the same weights")
+    add(store, "c", GgufFile(model_metadata() | {"llama.context_length": scalar(U32, 99)}).encode())
+    catalogue.sync()
+    catalogue.sync()
+    assert asked == [store.find("a").model_digest, store.find("c").model_digest]
+    assert {model.name: model.details.num_ctx for model in services.list_models_now()} == {
+        "a:latest": 512,
+        "b:latest": 512,
+        "c:latest": 99,
+    }
+
+
+def test_files_that_are_refused_spoil_only_their_model(store: ModelStore, caplog: pytest.LogCaptureFixture) -> None:
+    add(store, "bad", b"GGUF" + b"\xff" * 100)
+    add(store, "worse", GgufFile(model_metadata() | {"tokenizer.ggml.tokens": scalar(TEXT, "x")}).encode())
+    add(store, "bad-template", GgufFile().encode() + b"\0", template="{{ if }}")
+    add(store, "good", template="{{ .Prompt }}{{ .Suffix }}")
+    found = {model.name: model for model in services.list_models_now()}
+    assert set(found) == {"bad:latest", "worse:latest", "bad-template:latest", "good:latest"}
+    assert found["bad:latest"].details.num_ctx == 0
+    assert found["bad:latest"].details.parameter_size == "7B", "the config still tells"
+    assert (found["good:latest"].details.num_ctx, found["good:latest"].capabilities) == (512, ("completion", "insert"))
+    assert "not a valid gguf file" in caplog.text
+    assert "missing value for if" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["manifest", "config"])
+def test_F23_a_damaged_model_has_a_row_with_its_error_and_no_place_in_lists(store: ModelStore, damage: str) -> None:
+    add(store, "good")
+    add(store, "bad", system="s")
+    bad = store.find("bad")
+    path = store.root / "manifests/registry.ollama.ai/library/bad/latest"
+    if damage == "manifest":
+        path.write_bytes(b"{")
+    else:
+        system = bad.manifest.layers[-1].digest
+        store.blobs.path(system).unlink()
+        os.utime(path, (5, 5))
+    assert names() == ["good:latest"]
+    row = Model.objects.get(model="bad")
+    assert ("invalid manifest" if damage == "manifest" else "is missing") in row.error
+    assert catalogue.is_current(), "it is not read again at every list"
+    add(store, "bad", system="s")
+    assert set(names()) == {"good:latest", "bad:latest"}
+    store.remove(ModelName.parse("bad"))
+    assert names() == ["good:latest"]
+
+
+def test_a_thousand_models_are_looked_at_without_reading_them(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, "m0")
+    folder = store.root / "manifests/registry.ollama.ai/library"
+    data = (folder / "m0/latest").read_bytes()
+    for number in range(1, 1000):
+        (folder / f"m{number}").mkdir()
+        (folder / f"m{number}/latest").write_bytes(data)
+    catalogue.sync()
+    assert len(services.list_models_now()) == 1000
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(store.blobs, "open", lambda digest: pytest.fail("a blob was opened"))
+    assert len(services.list_models_now()) == 1000
+
+
+def test_an_empty_store_lists_nothing(store: ModelStore) -> None:
+    catalogue.sync()
+    assert services.list_models_now() == []
+
+
+def test_the_sweep_removes_what_nobody_uses(store: ModelStore, settings: Any) -> None:
+    add(store, "a")
+    unused = store.blobs.put(b"unused")
+    os.utime(store.blobs.path(unused), (1, 1))
+    settings.LLMSITE_PRUNES = False
+    sweep_store()
+    assert store.blobs.has(unused)
+    settings.LLMSITE_PRUNES = True
+    sweep_store()
+    assert not store.blobs.has(unused)
+    assert names() == ["a:latest"]
+
+
+def test_the_admin_looks_and_does_not_touch(store: ModelStore, rf: RequestFactory) -> None:
+    add(store, "a")
+    catalogue.sync()
+    root = get_user_model().objects.create_superuser("root", "", "x")
+    request = rf.get("/")
+    request.user = root
+    for kind, admin in ((Model, ModelAdmin), (Blob, BlobAdmin)):
+        registered = site._registry[kind]
+        assert isinstance(registered, admin)
+        assert not registered.has_add_permission(request)
+        assert not registered.has_change_permission(request)
+        assert not registered.has_delete_permission(request)
+        assert registered.has_view_permission(request)
+        assert registered.get_search_results(request, kind.objects.all(), "sha256")[0] is not None
