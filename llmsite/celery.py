@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from django.conf import settings
 
 CONCURRENCY: Final = 4
@@ -63,6 +65,7 @@ def run_worker(fd: int) -> None:
     """Work until the other end of `fd` closes or SIGTERM comes. Does not return while there is work to do; blocks."""
     if not settings.LLMSITE_BROKER_URL:
         (settings.LLMSITE_HOME / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
+    warnings.simplefilter("ignore", SecurityWarning)  # who started `serve` decided as whom
     threading.Thread(target=_leave_with_parent, args=(fd,), daemon=True).start()
     # a terminal sends Ctrl-C to the whole group; the parent decides what it means
     app.worker_main(["--quiet", "worker", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"])

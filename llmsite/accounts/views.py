@@ -163,6 +163,6 @@ def _go(request: HttpRequest, target: str) -> HttpResponse:
 def _next_of(request: HttpRequest) -> str:
     """Where to go afterwards: a path of ours, whatever was asked for (threat T48)."""
     target = request.POST.get("next") or request.GET.get("next") or "/"
-    if target.startswith("/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
+    if target.startswith("/") and target.isprintable() and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
         return target
     return "/"
