@@ -107,7 +107,10 @@ class ChatFollower:
         with translation.override(self._language):
             if view.message_id != self._shown.g:
                 parts = self._turns(self._conversation, self._leaf, view)
-            elif view.seq == self._shown.seq or (is_hidden and view.state == self._shown.state):
+            elif view.seq == self._shown.seq:
+                self._shown.state = view.state
+                return ""
+            elif is_hidden and view.state == self._shown.state:
                 return ""
             else:
                 parts = self._changes(self._conversation, self._leaf, view)
