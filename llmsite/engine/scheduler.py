@@ -9,7 +9,7 @@ At most one runner lives per `Weights`; requests that need other load options wa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Protocol
@@ -100,7 +100,8 @@ class Scheduler:
         # 4. wait
         ticket.turn = self._turns.join(ticket.spec.weights, ticket.user)
         self._waiting.append(ticket)
-        self._advance(now)
+        self._start_loads(now)
+        self._report()
 
     def on_cancel(self, now: float, ticket: Ticket) -> None:
         """The asker went away while waiting. A load that nobody else waits for is given up."""
@@ -216,12 +217,10 @@ class Scheduler:
             return True
         return user != "" and sum(each.user == user for each in self._waiting) >= self._config.limits.queue_per_user
 
-    def _order(self, ticket: Ticket) -> tuple[int, int, int]:
-        """Who comes first: by turn, then who has fewer seats of this model, then who came first."""
-        seats = sum(
-            each.user == ticket.user for run in self._runners if run.spec.weights == ticket.spec.weights for each in run.seated
-        )
-        return ticket.turn, seats, ticket.number
+    def _order(self) -> Callable[[Ticket], tuple[int, int, int]]:
+        """Sort key of who comes first: by turn, then who has fewer seats of the model, then who came first."""
+        seats = Counter((run.spec.weights, each.user) for run in self._runners for each in run.seated)
+        return lambda ticket: (ticket.turn, seats[ticket.spec.weights, ticket.user], ticket.number)
 
     def _aside(self, now: float, spec: ModelSpec) -> LoadFailed | None:
         seconds = self._quarantine.seconds_left(spec.model_path, now)
@@ -244,17 +243,20 @@ class Scheduler:
             if runner.is_idle and (runner.is_leaving or runner.expires_at <= now):
                 self._unload(runner)
         # 3. the next load
-        while self._start_next(now):
-            pass
+        self._start_loads(now)
         # 4. tell whoever still waits
         self._report()
 
     def _fill(self, runner: Runner) -> None:
         while waiting := [each for each in self._waiting if runner.has_room(each) and self._serves(runner, each)]:
-            ticket = min(waiting, key=self._order)
+            ticket = min(waiting, key=self._order())
             self._turns.reach(ticket.spec.weights, ticket.turn)
             self._drop(ticket)
             self._seat(ticket, runner)
+
+    def _start_loads(self, now: float) -> None:
+        while self._start_next(now):
+            pass
 
     def _start_next(self, now: float) -> bool:
         """One step towards the next load. True when a request was refused, so that the one behind it has its chance."""
@@ -382,7 +384,7 @@ class Scheduler:
         """What has changed for those who wait: how many of the same model are ahead, or how far it is loaded."""
         loading = next((runner for runner in self._runners if runner.state == "loading"), None)
         ahead: Counter[Weights] = Counter()
-        for ticket in sorted(self._waiting, key=self._order):
+        for ticket in sorted(self._waiting, key=self._order()):
             if loading is not None and self._suits(loading, ticket):
                 phase = Phase("loading", fraction=loading.fraction)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, Literal
 
 from llmsite.engine.memory import Placement
@@ -11,7 +12,8 @@ from llmsite.types.chunk import Phase, RunningModel
 from llmsite.types.duration import FOREVER
 from llmsite.types.options import Options
 
-_EQUAL_OPTIONS: Final = ("main_gpu", "use_mmap", "num_thread", "draft_num_predict")
+_fixed: Final = attrgetter("main_gpu", "use_mmap", "num_thread", "draft_num_predict")
+"""The load options that must be equal."""
 
 
 @dataclass(eq=False, slots=True)
@@ -85,7 +87,7 @@ class Runner:
         mine, theirs, shape = ticket.options, self.options, self.placement.shape
         if self.spec.weights != ticket.spec.weights:
             return False
-        if any(getattr(mine, name) != getattr(theirs, name) for name in _EQUAL_OPTIONS):
+        if mine is not theirs and _fixed(mine) != _fixed(theirs):
             return False
         if mine.num_batch not in (None, shape.num_batch):
             return False
