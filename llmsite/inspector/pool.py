@@ -113,7 +113,7 @@ class InspectorPool:
         try:
             async with asyncio.timeout(_seconds(seconds)):
                 answer = await child.ask(frame, self._limits, descriptor)
-            is_sound = not (isinstance(answer, Refused) and answer.is_last)
+            is_sound = not answer.is_last if isinstance(answer, Refused) else isinstance(answer, kind)
         except (TimeoutError, ConnectionError, EOFError) as error:
             raise _exceeded(question) from error
         finally:
