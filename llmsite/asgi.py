@@ -48,8 +48,11 @@ def methods_of_path(path: str) -> tuple[str, ...]:
 signals.request_started.disconnect(close_old_connections)
 signals.request_started.disconnect(reset_queries)
 
-application = Guard(
-    ProtocolTypeRouter({"http": Handler(), "websocket": SocketIdentity(URLRouter(websocket_urlpatterns))}),
-    settings.LLMSITE_TRUST,
-    methods_of_path,
-)
+
+def make_application() -> Guard:
+    """The middleware for static files looks at them once, when it is made: `serve` makes its own after collecting them."""
+    pages = ProtocolTypeRouter({"http": Handler(), "websocket": SocketIdentity(URLRouter(websocket_urlpatterns))})
+    return Guard(pages, settings.LLMSITE_TRUST, methods_of_path)
+
+
+application = make_application()

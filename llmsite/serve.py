@@ -20,7 +20,7 @@ from django.conf import settings
 
 from chat import generation
 from llmsite import __version__, backend, startup
-from llmsite.asgi import application
+from llmsite.asgi import application, make_application
 from llmsite.serving import AddressInUse, Server
 
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
@@ -57,6 +57,7 @@ def _serve(say: Say) -> int:
     except AddressInUse as error:
         raise startup.Refused(f"cannot listen on {address.url}: {error}", 1) from error
     startup.prepare(say)
+    server.application = make_application()
     url = address.url.replace("://0.0.0.0:", "://127.0.0.1:")
     link = startup.owner_link(url)
     site = Site(server, lambda: _greet(say, url, link))
