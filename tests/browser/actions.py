@@ -6,9 +6,10 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+import psutil
 from playwright.sync_api import Locator, Page, expect
 
-from tests.serve_process import Serve
+from tests.conftest import Site
 
 NUMBERS = "Write the numbers 1 to 100"
 _HAS_BEGUN = """() => [...document.querySelectorAll("#messages .prose")].at(-1)?.textContent.length > 5"""
@@ -41,11 +42,17 @@ def expect_text(page: Page, text: str) -> None:
     expect(body(page)).to_have_text(text, timeout=60_000)
 
 
+def runners_of(site: Site) -> list[psutil.Process]:
+    """The processes that hold models."""
+    children = psutil.Process(site.process.pid).children(recursive=True)
+    return [each for each in children if "llmsite.engine.runner" in " ".join(each.cmdline())]
+
+
 @contextlib.contextmanager
-def in_the_middle(page: Page, serve: Serve) -> Iterator[None]:
+def in_the_middle(page: Page, serve: Site) -> Iterator[None]:
     """Holds the runner still once the answer has some words: the real thing, caught for sure. It goes on at the end."""
     page.wait_for_function(_HAS_BEGUN)
-    runners = serve.runners()
+    runners = runners_of(serve)
     assert runners
     for each in runners:
         each.send_signal(signal.SIGSTOP)

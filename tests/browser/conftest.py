@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, sync_playwright
 
 from tests.bench.cache import CACHE
-from tests.serve_process import Serve
+from tests.conftest import Site, start_site
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS: Final = [
@@ -52,6 +52,15 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.fixture
+def fresh_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that nobody has used, for tests that set it up."""
+    site = start_site(tmp_path_factory.mktemp("site") / "home")
+    yield site
+    if site.process.poll() is None:
+        site.stop()
+
+
 class Faults:
     """What a page must not do: errors in its console, requests to other hosts, sideways scroll."""
 
@@ -79,7 +88,7 @@ class Faults:
 
 
 @pytest.fixture
-def faults(serve: Serve) -> Iterator[Faults]:
+def faults(serve: Site) -> Iterator[Faults]:
     """Checked at the end of each test."""
     faults = Faults(serve.url)
     yield faults
@@ -87,11 +96,11 @@ def faults(serve: Serve) -> Iterator[Faults]:
 
 
 @pytest.fixture(scope="module")
-def state(serve: Serve, browser: Browser) -> Any:
+def state(serve: Site, browser: Browser) -> Any:
     """Cookies of the owner, who came in by the owner link or, in later modules, by the sign-in page."""
     context = browser.new_context(base_url=serve.url)
     page = context.new_page()
-    page.goto(serve.owner_link())
+    page.goto(owner_link(serve))
     if page.locator("#id_password2").count():
         make_owner(page)
     else:
@@ -103,7 +112,7 @@ def state(serve: Serve, browser: Browser) -> Any:
 
 
 @pytest.fixture
-def context(serve: Serve, browser: Browser, state: Any, faults: Faults) -> Iterator[Watch]:
+def context(serve: Site, browser: Browser, state: Any, faults: Faults) -> Iterator[Watch]:
     """Makes contexts (a device each) in which the owner is signed in; options as for Playwright's `new_context`."""
     made: list[BrowserContext] = []
 
@@ -151,6 +160,11 @@ def _fetch_axe(folder: Path) -> None:
     subprocess.run([npm, "pack", "--silent", f"axe-core@{AXE}"], cwd=folder, check=False, timeout=120, stdout=subprocess.DEVNULL)
     for archive in folder.glob("*.tgz"):
         shutil.unpack_archive(archive, folder, filter="data")
+
+
+def owner_link(site: Site) -> str:
+    """The one-time link that it printed."""
+    return next(word for line in site.lines for word in line.split() if "/setup?t=" in word)
 
 
 def make_owner(page: Page, name: str = NAME, password: str = PASSWORD) -> None:

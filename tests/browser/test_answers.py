@@ -8,13 +8,13 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.browser.actions import ALL_NUMBERS, NUMBERS, answer, ask, body, expect_state, expect_text, in_the_middle
-from tests.browser.conftest import Faults, Watch, make_owner
-from tests.serve_process import Serve
+from tests.browser.conftest import Faults, Watch, make_owner, owner_link
+from tests.conftest import Site, start_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
 
-def test_a_reload_in_the_middle_loses_nothing(page: Page, serve: Serve) -> None:
+def test_a_reload_in_the_middle_loses_nothing(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         seen = body(page).inner_text()
@@ -31,7 +31,7 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, serve: Serve) -> None:
     expect_text(page, ALL_NUMBERS)
 
 
-def test_a_second_tab_in_the_middle_follows(page: Page, serve: Serve) -> None:
+def test_a_second_tab_in_the_middle_follows(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         second = page.context.new_page()
@@ -56,7 +56,7 @@ def test_another_tab_gets_the_messages_of_this_one(page: Page) -> None:
     expect_text(page, "Hello! I am the llmsite starter model. How can I help you?")
 
 
-def test_stop_keeps_what_was_written(page: Page, serve: Serve) -> None:
+def test_stop_keeps_what_was_written(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.click("#stop")
@@ -73,7 +73,7 @@ def test_stop_keeps_what_was_written(page: Page, serve: Serve) -> None:
     expect(page.locator("#messages > .turn")).to_have_count(2)
 
 
-def test_escape_in_the_composer_stops(page: Page, serve: Serve) -> None:
+def test_escape_in_the_composer_stops(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.press("#text", "Escape")
@@ -92,7 +92,7 @@ def test_without_a_socket_polling_brings_the_answer(context: Watch, faults: Faul
     expect(page.locator("#banner")).to_contain_text("Live by polling")
 
 
-def test_a_lost_socket_is_made_up_for(context: Watch, serve: Serve) -> None:
+def test_a_lost_socket_is_made_up_for(context: Watch, serve: Site) -> None:
     page = context().new_page()
     routes: list[WebSocketRoute] = []
 
@@ -136,18 +136,20 @@ def test_markdown_is_laid_out_and_code_can_be_copied(context: Watch) -> None:
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('# Markdown example')")
 
 
-def test_an_answer_cut_short_by_a_kill_is_marked(browser: Browser, fresh_serve: Serve) -> None:
-    page = browser.new_context(base_url=fresh_serve.url).new_page()
-    page.goto(fresh_serve.owner_link())
+def test_an_answer_cut_short_by_a_kill_is_marked(browser: Browser, fresh_site: Site) -> None:
+    page = browser.new_context(base_url=fresh_site.url).new_page()
+    page.goto(owner_link(fresh_site))
     make_owner(page)
     ask(page, NUMBERS)
-    with in_the_middle(page, fresh_serve):
+    with in_the_middle(page, fresh_site):
         page.wait_for_timeout(1500)  # the row is at most a second behind
         seen = body(page).inner_text()
-        fresh_serve.kill()
-    fresh_serve.start()
+        fresh_site.process.kill()
+        fresh_site.process.wait()
+    again = start_site(fresh_site.home, int(fresh_site.url.rpartition(":")[2]))
     page.reload()
     expect_state(page, "interrupted")
     assert body(page).inner_text() == seen
     answer(page).get_by_role("button", name="Regenerate").click()
     expect_text(page, ALL_NUMBERS)
+    again.stop()

@@ -8,22 +8,22 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.actions import NUMBERS, answer, ask, expect_state, expect_text
-from tests.browser.conftest import NAME, PASSWORD, Faults, Watch, make_owner, sign_in
-from tests.serve_process import Serve
+from tests.browser.conftest import NAME, PASSWORD, Faults, Watch, make_owner, owner_link, sign_in
+from tests.conftest import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
 
 @pytest.fixture
-def visitor(browser: Browser, fresh_serve: Serve) -> Page:
+def visitor(browser: Browser, fresh_site: Site) -> Page:
     """Somebody at a server that nobody has used."""
-    return browser.new_context(base_url=fresh_serve.url).new_page()
+    return browser.new_context(base_url=fresh_site.url).new_page()
 
 
-def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, fresh_serve: Serve) -> None:
-    faults = Faults(fresh_serve.url)
+def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, fresh_site: Site) -> None:
+    faults = Faults(fresh_site.url)
     faults.watch(visitor)
-    visitor.goto(fresh_serve.owner_link())
+    visitor.goto(owner_link(fresh_site))
     make_owner(visitor)
     expect(visitor.get_by_role("heading", name=re.compile("Hello, mara"))).to_be_visible()
     ask(visitor, "What is 2 + 2?")
@@ -34,7 +34,7 @@ def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, fresh_s
     expect(visitor.locator("#rail-today .rail-item")).to_have_text("What is 2 + 2?")
     faults.check()
     visitor.context.clear_cookies()
-    visitor.goto(fresh_serve.owner_link())
+    visitor.goto(owner_link(fresh_site))
     expect(visitor).to_have_url(re.compile("/sign-in"))
 
 
@@ -45,8 +45,8 @@ def test_setup_without_its_link_says_where_to_find_it(visitor: Page) -> None:
     expect(visitor.locator("input[type=password]")).to_have_count(0)
 
 
-def test_a_weak_password_is_named_beside_its_field(visitor: Page, fresh_serve: Serve) -> None:
-    visitor.goto(fresh_serve.owner_link())
+def test_a_weak_password_is_named_beside_its_field(visitor: Page, fresh_site: Site) -> None:
+    visitor.goto(owner_link(fresh_site))
     make_owner(visitor, password="password")
     field = visitor.locator(".field", has=visitor.locator("#id_password2"))
     expect(field).to_contain_text("too common")

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.actions import answer, ask, expect_state, expect_text, sideways
-from tests.browser.conftest import Faults, Watch
-from tests.serve_process import Serve
+from tests.browser.conftest import Faults, Watch, owner_link
+from tests.conftest import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
@@ -258,7 +258,7 @@ def test_the_announcer_speaks_and_the_log_is_silent(page: Page) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-def test_axe_finds_nothing(context: Watch, browser: Browser, serve: Serve, axe: str, theme: Any, width: int, locale: str) -> None:
+def test_axe_finds_nothing(context: Watch, browser: Browser, serve: Site, axe: str, theme: Any, width: int, locale: str) -> None:
     options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": 900}, "locale": locale}
     page = context(**options).new_page()
     page.goto("/")
@@ -278,11 +278,11 @@ def test_axe_finds_nothing(context: Watch, browser: Browser, serve: Serve, axe: 
     assert {name: each for name, each in found.items() if each} == {}
 
 
-def test_axe_finds_nothing_at_setup(browser: Browser, fresh_serve: Serve, axe: str) -> None:
-    page = browser.new_context(base_url=fresh_serve.url).new_page()
+def test_axe_finds_nothing_at_setup(browser: Browser, fresh_site: Site, axe: str) -> None:
+    page = browser.new_context(base_url=fresh_site.url).new_page()
     page.goto("/setup")
     assert _violations(page, axe) == []
-    page.goto(fresh_serve.owner_link())
+    page.goto(owner_link(fresh_site))
     assert _violations(page, axe) == []
     page.goto("/c/nothing")
     assert _violations(page, axe) == []
