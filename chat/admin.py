@@ -24,7 +24,7 @@ class ConversationAdmin(Base):
     list_filter: ClassVar = ["owner"]
     search_fields: ClassVar = ["id", "owner__username", "model"]
     date_hierarchy = "updated_at"
-    fields: ClassVar = ["id", "owner", "model", "created_at", "updated_at"]
+    fields = ("id", "owner", "model", "created_at", "updated_at")
     readonly_fields: ClassVar = ["id", "owner", "model", "created_at", "updated_at"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

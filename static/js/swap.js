@@ -16,12 +16,26 @@ const MORPH = {
 document.addEventListener("htmx:oobBeforeSwap", (event) => {
   const { fragment, target } = event.detail;
   const incoming = fragment.firstElementChild;
+  if (target.id === "messages") withoutTwins(fragment);
   if (!incoming?.hasAttribute("data-morph")) return;
   event.detail.shouldSwap = false;
   incoming.removeAttribute("data-morph");
   Idiomorph.morph(target, incoming, MORPH);
   if (!target.classList.contains("b")) htmx.process(byId(target.id) ?? target);
 });
+
+// A new turn comes by two ways to the tab that sent it: as the answer to its request and over the socket. The second is dropped;
+// the subscription that follows with the request's cursor brings the answer up to date.
+function withoutTwins(fragment) {
+  for (const article of [...fragment.children]) if (article.matches("article[id]") && byId(article.id)) article.remove();
+}
+
+function parsed(html, change) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  change(template.content);
+  return template.innerHTML;
+}
 
 // The batch without elements whose place is gone: the reader may have moved on since the server wrote it.
 function onlyPresent(html) {
@@ -39,7 +53,8 @@ function onlyPresent(html) {
 
 htmx.defineExtension("present", { transformResponse: onlyPresent });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  event.detail.serverResponse = onlyPresent(event.detail.serverResponse);
+  const html = onlyPresent(event.detail.serverResponse);
+  event.detail.serverResponse = event.detail.target.id === "messages" ? parsed(html, withoutTwins) : html;
 });
 
 // One batch that came by polling, applied like one from the socket.
