@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -51,13 +53,12 @@ def _with_go_floats(value: Any) -> Any:
 
 
 def _go_float(value: float) -> Any:
-    """Go prints plain decimals from 1e-6 to below 1e21 and exponents without a leading zero beyond."""
-    if value == int(value) and abs(value) < 1e21:
-        return int(value)
-    text = repr(value)
-    mantissa, exponent_mark, exponent = text.partition("e")
-    if not exponent_mark:
-        return value
-    if 1e-6 <= abs(value) < 1e21:
-        return msgspec.Raw(f"{value:.{max(0, -int(exponent)) + len(mantissa.replace('-', '').replace('.', '')) - 1}f}".encode())
-    return msgspec.Raw(f"{mantissa}e{int(exponent):+03d}".encode() if abs(value) >= 1 else f"{mantissa}e{int(exponent)}".encode())
+    """Go prints plain decimals from 1e-6 to below 1e21, exponents without a leading zero beyond. What JSON cannot say is null."""
+    if not math.isfinite(value):
+        return None
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        text = format(Decimal(repr(value)), "f")
+    else:
+        mantissa, _, exponent = repr(value).partition("e")
+        text = f"{mantissa.removesuffix('.0')}e{int(exponent):+d}"
+    return msgspec.Raw(text.removesuffix(".0").encode())
