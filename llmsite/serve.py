@@ -14,14 +14,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 
 from chat import generation
 from llmsite import __version__, backend, startup
 from llmsite.asgi import application, make_application
-from llmsite.serving import AddressInUse, Server
+from llmsite.serving import AddressInUse, Application, Server
 
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 _HEALTHY_SECONDS: Final = 60.0
@@ -57,10 +57,10 @@ def _serve(say: Say) -> int:
     except AddressInUse as error:
         raise startup.Refused(f"cannot listen on {address.url}: {error}", 1) from error
     startup.prepare(say)
-    server.application = make_application()
     url = address.url.replace("://0.0.0.0:", "://127.0.0.1:")
     link = startup.owner_link(url)
     site = Site(server, lambda: _greet(say, url, link))
+    server.application = site.when_ready(make_application())
     server.run(site.run)
     return 0
 
@@ -80,11 +80,22 @@ class Site:
         self._server = server
         self._greet = greet
         self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    def when_ready(self, application: Application) -> Application:
+        """The application for callers that may come before the engine runs: they wait that moment."""
+
+        async def wait_first(*scope_receive_send: Any) -> None:
+            await self._ready.wait()
+            await application(*scope_receive_send)
+
+        return wait_first
 
     async def run(self) -> None:
         """Start the engine, then the worker; wait for a signal; leave in order."""
         self._take_signals()
         await backend.start()
+        self._ready.set()
         self._greet()
         worker = asyncio.create_task(keep_worker(self._stop))
         await self._stop.wait()
