@@ -47,7 +47,7 @@ def parse_keep_alive(value: Any) -> float | None:
     if isinstance(value, bool):
         raise InvalidRequest("Unsupported type: 'bool'")
     if isinstance(value, int | float):
-        return FOREVER if value < 0 else min(float(value), _LONGEST_SECONDS)
+        return FOREVER if value < 0 else float(min(value, _LONGEST_SECONDS))
     if isinstance(value, str):
         seconds = parse_duration(value)
         return FOREVER if seconds < 0 else seconds
