@@ -93,7 +93,8 @@ class Pipeline:
         _check_capabilities(request, model)
         options = Options.merge(model.stored.parameters, request.options, limits=self._limits)
         call = _Call(request, model, options, think, started_ns)
-        async with self._leasing(model, options, request.keep_alive, request.user) as leasing:
+        needs_slot = not _is_empty(request) and not request.debug_render_only
+        async with self._leasing(model, options, request.keep_alive, request.user, needs_slot=needs_slot) as leasing:
             async for phase in leasing.phases():
                 yield phase
             if _is_empty(request):

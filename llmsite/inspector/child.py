@@ -133,7 +133,8 @@ def _serve(channel: socket.socket) -> None:
             channel.sendall(encode(Refused(*to_wire(_too_much(received[0])), is_last=True)))
             return
         except Exception as error:  # noqa: BLE001  the outermost turn: an error nobody foresaw must not look like a limit
-            channel.sendall(encode(Refused("EngineError", f"the inspector failed: {type(error).__name__}: {error}", is_last=True)))
+            problem = f"the inspector failed: {type(error).__name__}: {error}"
+            channel.sendall(encode(Refused("EngineError", problem, is_last=True)))
             return
         channel.sendall(frame)
 
