@@ -31,7 +31,7 @@ def broker_settings(url: str, home: Path) -> dict[str, Any]:
         return {"broker_url": url, "broker_transport_options": {"visibility_timeout": 12 * 3600}}
     folder = home / "broker"
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost",
         "broker_transport_options": {
             "data_folder_in": str(folder),
             "data_folder_out": str(folder),

@@ -137,6 +137,13 @@ class Body:
         self._is_lost = False
         self._changed = asyncio.Event()
 
+    @classmethod
+    def empty(cls, channel: Channel) -> Body:
+        """The body of a request that has none."""
+        body = cls(channel, 0)
+        body.finish()
+        return body
+
     def add(self, data: bytes) -> bool:
         """Take a piece; False when the limit is crossed."""
         self._total_bytes += len(data)
@@ -326,9 +333,14 @@ class Channel(http.HTTPChannel):  # type: ignore[misc]
             self.expect_body()
             self._networkProducer.resumeProducing()
 
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802
+        if not self._is_refused:
+            super().rawDataReceived(data)
+
     def allContentReceived(self) -> None:  # noqa: N802
         self._expect_nothing()
-        super().allContentReceived()
+        if not self._is_refused:
+            super().allContentReceived()
 
     def _body_is_late(self) -> None:
         self._deadline = None
@@ -512,6 +524,11 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
             return
         super().onMessage(payload, isBinary)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether a close frame has gone out or come in."""
+        return self.state in (self.STATE_CLOSING, self.STATE_CLOSED)
+
     async def wait_for_room(self) -> None:
         """Return when the peer has read enough."""
         await self.gate.wait()
@@ -632,8 +649,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         """Start the application for a request or socket; returns where its messages go."""
         scope.setdefault("asgi", {"version": "3.0"})
         body = protocol.body if isinstance(protocol, Request) else None
-        if body is not None and is_upload(protocol.method, protocol.path):
-            scope["body"], body = body, None
+        if isinstance(protocol, Request) and is_upload(protocol.method, protocol.path):
+            scope["body"], body = body or Body.empty(protocol.channel), None
         inbox = Inbox(body)
         task = twisted_loop.create_task(self.application(scope, inbox.receive, partial(self.handle_reply, protocol)))
         self.connections[protocol]["application_instance"] = task
@@ -675,7 +692,8 @@ class Server(DaphneServer):  # type: ignore[misc]
             self._check_connected(protocol)
 
     def _check_connected(self, protocol: Request | Socket) -> None:
-        if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
+        is_gone = "disconnected" in self.connections.get(protocol, {"disconnected": True})
+        if is_gone or (isinstance(protocol, Socket) and protocol.is_closing):
             raise Disconnected("the client went away")
 
 
