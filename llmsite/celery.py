@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
-from celery.platforms import SecurityWarning
+from celery.exceptions import SecurityWarning
 from django.conf import settings
 
 CONCURRENCY: Final = 4

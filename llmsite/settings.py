@@ -110,7 +110,7 @@ STORAGES = {
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 MEDIA_ROOT = LLMSITE_HOME / "media"
 
-# serving.py answers 413; a view that gets a body gets all of it
+# serving/ answers 413; a view that gets a body gets all of it
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
 

@@ -1,4 +1,4 @@
-"""Flow, limits and deadlines of `llmsite/serving.py`, on a server process of its own, spoken to over plain sockets."""
+"""Flow, limits and deadlines of `llmsite/serving/`, on a server process of its own, spoken to over plain sockets."""
 
 from __future__ import annotations
 
