@@ -150,7 +150,7 @@ class Pipeline:
             job = chat_job(request, call.model, call.think)
             return await self._prompts.make(job, lease, cuts_history=request.truncate)
         if request.raw:
-            return request.prompt
+            return self._prompts.check_raw(request.prompt)
         job = generate_job(request, call.model, call.think)
         cuts_history = request.truncate and not request.suffix and not request.template
         text = await self._prompts.make(job, lease, cuts_history=cuts_history, is_foreign=bool(request.template))

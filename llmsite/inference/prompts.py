@@ -36,6 +36,12 @@ class PromptMaker:
         self._inspector = inspector
         self._limits = limits
 
+    def check_raw(self, prompt: str) -> str:
+        """A prompt that no template makes. Raises `RequestTooLarge`."""
+        if len(prompt) > self._limits.prompt_bytes:
+            raise self._too_large()
+        return prompt
+
     async def make(self, job: RenderJob, lease: Counter, *, cuts_history: bool, is_foreign: bool = False) -> str:
         """The prompt's text. `cuts_history`: oldest messages go until it fits the context; the last one stays in any case.
 
@@ -86,7 +92,10 @@ class PromptMaker:
     def _check_size(self, job: RenderJob) -> None:
         size = len(job.prompt) + len(job.suffix) + sum(len(each.content) + len(each.thinking) for each in job.messages)
         if size > self._limits.prompt_bytes:
-            raise RequestTooLarge(f"the prompt is longer than {self._limits.prompt_bytes} bytes")
+            raise self._too_large()
+
+    def _too_large(self) -> RequestTooLarge:
+        return RequestTooLarge(f"the prompt is longer than {self._limits.prompt_bytes} bytes")
 
 
 async def _fits(text: str, lease: Counter) -> bool:
