@@ -66,18 +66,24 @@ class InspectorPool:
         self._foreign = asyncio.Semaphore(max(1, self._size - 1))
         self._children: set[_Child] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
+        self._are_gone = asyncio.Event()
 
     async def start(self) -> None:
         """Start the children and wait until they are warm."""
         await asyncio.gather(*(self._fill_seat() for _ in range(self._size)))
 
     async def stop(self) -> None:
-        """End all children."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for child in list(self._children):
-            await self._discard(child)
+        """End all children; whoever still asks is told that the server is shutting down."""
+        self._is_stopped = True
+        for child in self._children:
+            child.kill()
+        while not self._seats.empty():
+            if (idle := self._seats.get_nowait()) is not None:
+                await self._discard(idle)
+        self._seats.put_nowait(None)  # wakes those who wait for a seat, one after another
+        if self._children:
+            await self._are_gone.wait()  # whoever asks one of them discards it
 
     async def read_gguf(self, path: Path | str) -> GgufFacts:
         """What a GGUF file is. Raises `InvalidModelFile`, `FileNotFoundError`."""
@@ -115,9 +121,9 @@ class InspectorPool:
                 answer = await child.ask(frame, self._limits, descriptor)
             is_sound = not answer.is_last if isinstance(answer, Refused) else isinstance(answer, kind)
         except (TimeoutError, ConnectionError, EOFError) as error:
-            raise _exceeded(question) from error
+            raise (_stopped() if self._is_stopped else _exceeded(question)) from error
         finally:
-            if is_sound:
+            if is_sound and not self._is_stopped:
                 self._seats.put_nowait(child)
             else:
                 self._replace(child)
@@ -126,6 +132,9 @@ class InspectorPool:
     async def _take(self) -> _Child:
         """An idle child; a dead one is replaced first."""
         child = await self._seats.get()
+        if self._is_stopped:
+            self._seats.put_nowait(child)
+            raise _stopped()
         if child is not None and child.is_alive:
             return child
         try:
@@ -145,7 +154,8 @@ class InspectorPool:
 
     async def _refill(self, child: _Child) -> None:
         await self._discard(child)
-        await self._fill_seat()
+        if not self._is_stopped:
+            await self._fill_seat()
 
     async def _fill_seat(self) -> None:
         """Put a warm child into the queue, or an empty seat that the next question fills."""
@@ -153,7 +163,8 @@ class InspectorPool:
         try:
             child = await self._start_child()
         except (OSError, LlmsiteError) as error:
-            _log.error("an inspector child did not start: %s", error)
+            if not self._is_stopped:
+                _log.error("an inspector child did not start: %s", error)
         finally:
             self._seats.put_nowait(child)
 
@@ -173,7 +184,10 @@ class InspectorPool:
     async def _discard(self, child: _Child) -> None:
         child.kill()
         await asyncio.to_thread(child.reap)
+        child.close()
         self._children.discard(child)
+        if not self._children and self._is_stopped:
+            self._are_gone.set()
 
 
 class BlockingInspector:
@@ -191,6 +205,7 @@ class BlockingInspector:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._child.kill()
         self._child.reap()
+        self._child.close()
 
     def read_gguf(self, path: Path | str) -> GgufFacts:
         """What a GGUF file is. Blocks. Raises `InvalidModelFile`, `FileNotFoundError`."""
@@ -241,14 +256,17 @@ class _Child:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """Kill it and close the socket. Returns at once; `reap` waits for the end."""
-        self._channel.close()
+        """Kill it. Returns at once; `reap` waits for the end."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGKILL)
 
     def reap(self) -> None:
         """Blocks until the killed process is gone."""
         self._process.wait()
+
+    def close(self) -> None:
+        """Close the socket; on the loop, and when nobody waits for it any more: its number may be another's at once."""
+        self._channel.close()
 
     async def ask(self, frame: bytes, limits: Limits, descriptor: int | None = None) -> Answer:
         """Send a question, wait for its answer. Raises `ConnectionError` or `EOFError` when the child dies, `ProtocolError`."""
@@ -310,6 +328,10 @@ def _exceeded(question: Question) -> LlmsiteError:
     if isinstance(question, ReadGguf):
         return InvalidModelFile("not a valid gguf file: its header takes longer to read than the limit")
     return TemplateLimit("template exceeded its limit")
+
+
+def _stopped() -> LlmsiteError:
+    return EngineError("the server is shutting down")
 
 
 def _seconds(limit: float) -> float | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from llmsite.inference.resolver import Model
 from llmsite.types.chunk import Chunk, Phase
 from llmsite.types.errors import (
     InvalidModelName,
@@ -143,6 +145,33 @@ async def test_the_starter_thinks_as_its_readme_says(machine: Machine, request_:
     assert (answer.thinking, answer.content) == ("7 + 5 = 12, 1 + 2 + 1 = 4, 17 + 25 = 42\n", "17 + 25 = 42")
 
 
+async def described(machine: Machine, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Let the starter be a model with other gifts."""
+    model = replace(await machine.pipeline.resolver.resolve("starter"), **changes)
+
+    async def resolve(name: str) -> Model:
+        return model
+
+    monkeypatch.setattr(machine.pipeline.resolver, "resolve", resolve)
+
+
+@pytest.mark.parametrize(("request_", "word"), [(chat(), "chat"), (generate(), "generate"), (chat(messages=()), "chat")])
+async def test_an_embedding_model_does_not_talk(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, request_: Any, word: str
+) -> None:
+    await described(machine, monkeypatch, capabilities=("embedding",))
+    with pytest.raises(MissingCapability, match=f'^"starter" does not support {word}$'):
+        await ask(machine, request_)
+
+
+async def test_a_model_without_templates_is_asked_in_chatml_or_plainly(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    await described(machine, monkeypatch, template=None, think_tags=None, capabilities=("completion",))
+    asked = (Message("system", "S"), Message("user", "U"), Message("assistant", "A"))
+    chatml = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA"
+    assert (await ask(machine, chat(messages=asked, debug_render_only=True))).last.rendered == chatml
+    assert (await ask(machine, generate(prompt="once", system="S", debug_render_only=True))).last.rendered == "once"
+
+
 async def test_a_written_template_wins_and_thoughts_are_told_all_the_same(machine: Machine) -> None:
     template = "<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n{{ .Response }}<|im_end|>"
     answer = await ask(machine, generate(template=template))
@@ -200,6 +229,6 @@ async def test_closing_an_answer_frees_its_slot(machine: Machine) -> None:
 
 
 async def test_many_at_once_answer_as_each_alone(machine: Machine) -> None:
-    answers = await asyncio.gather(*(ask(machine, chat(think=bool(number % 2))) for number in range(12)))
+    answers = await asyncio.gather(*(ask(machine, chat(think=bool(number % 2))) for number in range(6)))
     assert {answer.content for answer in answers[1::2]} == {"17 + 25 = 42"}
     assert {answer.content for answer in answers[::2]} == {"7 + 5 = 12, 1 + 2 + 1 = 4, 17 + 25 = 42"}

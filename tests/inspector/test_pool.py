@@ -1,6 +1,7 @@
 """The inspector's children: what they answer, what bounds them, and that a hostile one is neither believed nor kept."""
 
 import asyncio
+import math
 import os
 import socket
 import struct
@@ -180,6 +181,27 @@ def check_bounds(folder: Path) -> None:
     opened = sorted(os.readlink(each) for each in (folder / "fd").iterdir())
     assert opened[:3] == ["/dev/null"] * 3
     assert [each.partition(":")[0] for each in opened[3:]] == ["socket"]
+
+
+async def test_whoever_asks_while_it_stops_gets_an_answer() -> None:
+    pool = InspectorPool(Limits(template_seconds=60, inspector_processes=2))
+    await pool.start()
+    asked = [asyncio.ensure_future(pool.render(ENDLESS)) for _ in range(5)]
+    await asyncio.sleep(0)
+    await pool.stop()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [(type(each), str(each)) for each in results] == [(EngineError, "the server is shutting down")] * 5
+    assert not pool._children
+
+
+async def test_limits_may_be_unlimited() -> None:
+    pool = InspectorPool(
+        Limits(template_seconds=math.inf, inspector_seconds=math.inf, template_output_bytes=2**62, inspector_processes=1)
+    )
+    await pool.start()
+    assert await pool.render(HELLO) == HELLO_TEXT
+    assert (await pool.read_gguf(STARTER)).num_layers == 4
+    await pool.stop()
 
 
 async def test_a_child_ends_with_its_pool() -> None:
