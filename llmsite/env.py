@@ -234,7 +234,7 @@ def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 _CHILD_NAMES: Final = frozenset(
     {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT"}
 )
-_CHILD_PREFIXES: Final = ("CUDA_", "HIP_", "ROCR_", "HSA_", "GGML_", "GPU_", "OMP_", "LLAMA_ARG_")
+_CHILD_PREFIXES: Final = ("CUDA_", "HIP_", "ROCR_", "HSA_", "GGML_", "GPU_", "OMP_", "GOMP_", "LLAMA_ARG_")
 
 
 def _clean(text: str) -> str:
