@@ -113,15 +113,12 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _lay_out(root: Path, model: Path, name: str) -> None:
-    """Manifest, config and blob of one model in Ollama's layout; the blob is a hard link or a copy."""
+    """Manifest, config and blob of one model in Ollama's layout; the store takes no links."""
     blobs = root / "blobs"
     blobs.mkdir(parents=True)
     with model.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        os.link(model, blobs / f"sha256-{digest}")
-    except OSError:
-        shutil.copy(model, blobs / f"sha256-{digest}")
+    shutil.copy(model, blobs / f"sha256-{digest}")
     config = json.dumps({"model_format": "gguf", "model_family": "llama", "model_type": "494M", "file_type": "Q4_0"}).encode()
     config_digest = hashlib.sha256(config).hexdigest()
     (blobs / f"sha256-{config_digest}").write_bytes(config)
