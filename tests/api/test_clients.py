@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import aclosing
 from pathlib import Path
 
 import ollama
@@ -24,7 +25,9 @@ GENERATE = {"model": "starter", "prompt": "Hello!", "options": OPTIONS}
 
 @pytest.fixture
 def client(serve):
-    return ollama.Client(host=serve.url)
+    client = ollama.Client(host=serve.url)
+    yield client
+    client._client.close()
 
 
 def test_chat_answers_at_once(client):
@@ -76,6 +79,11 @@ def test_a_wrong_option_is_a_response_error(client):
 
 async def test_the_async_client_does_the_same(serve):
     client = ollama.AsyncClient(host=serve.url)
+    async with aclosing(client._client):
+        await _try_async(client)
+
+
+async def _try_async(client):
     reply, generated = await asyncio.gather(client.chat(**CHAT, think=False), client.generate(**GENERATE, think=False))
     assert (reply.message.content, generated.response) == (HELLO, HELLO)
     parts = [part async for part in await client.chat(**CHAT, think=False, stream=True)]

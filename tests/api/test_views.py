@@ -173,7 +173,7 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize(("body", "text"), BAD_BODIES)
-async def test_T30_bad_json_is_a_400(transport, route, body, text):  # noqa: N802 - the name of the threat
+async def test_T30_bad_json_is_a_400(transport, route, body, text):
     reply = await call("POST", route, body)
     assert (reply.status, reply.headers["content-type"], reply.json) == (400, JSON, {"error": text})
 
