@@ -5,7 +5,7 @@ Others' words are read only through an export that leaves a trace; so there is n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -20,12 +20,12 @@ else:
 
 @admin.register(Conversation)
 class ConversationAdmin(Base):
-    list_display: ClassVar = ["id", "owner", "model", "created_at", "updated_at"]
-    list_filter: ClassVar = ["owner"]
-    search_fields: ClassVar = ["id", "owner__username", "model"]
+    list_display = ("id", "owner", "model", "created_at", "updated_at")
+    list_filter = ("owner",)
+    search_fields = ("id", "owner__username", "model")
     date_hierarchy = "updated_at"
     fields = ("id", "owner", "model", "created_at", "updated_at")
-    readonly_fields: ClassVar = ["id", "owner", "model", "created_at", "updated_at"]
+    readonly_fields = ("id", "owner", "model", "created_at", "updated_at")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -6,7 +6,7 @@ REST requests skip the parts made for pages (they would cost a thread per reques
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from importlib import import_module
 from typing import Any, Final, cast
@@ -35,6 +35,7 @@ KEY_PREFIX: Final = "llmsite_"
 """Every API key of ours begins so; other bearer values are placeholders that clients send."""
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 class AsyncMiddleware:
@@ -173,7 +174,7 @@ def _without_account(trust: Trust) -> Principal:
     return LOOPBACK if trust.is_loopback else ANONYMOUS
 
 
-def guarded(view: Callable[..., Awaitable[HttpResponseBase]], action: Action) -> Callable[..., Awaitable[HttpResponseBase]]:
+def guarded(view: View, action: Action) -> View:
     """A view that is reached through another route, with the right it needs itself: the chat behind `/`."""
 
     @wraps(view)
