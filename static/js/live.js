@@ -8,6 +8,7 @@ const DELAYS = [500, 1000, 2000, 4000, 8000, 15000];
 const PING_MS = 25_000;
 const DEAD_MS = 40_000;
 const POLL_AFTER_MS = 6_000;
+const POLL_PAUSE_MS = 200;
 const SOCKET_AGAIN_MS = 60_000;
 const STRIP_AFTER_MS = 2_000;
 const NEVER_MS = 2 ** 31 - 1;
@@ -171,7 +172,10 @@ async function pollForever() {
       loop.tries = 0;
       hideStrip("offline");
       showStrip("polling", say("polling"));
-      if (text) applyBatch(text);
+      if (text) {
+        applyBatch(text);
+        await pause(POLL_PAUSE_MS);
+      }
     } catch (error) {
       if (error.name === "AbortError") continue;
       if (!navigator.onLine) showStrip("offline", say("offline"));

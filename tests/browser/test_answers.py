@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.browser.actions import ALL_NUMBERS, NUMBERS, answer, ask, body, expect_state, expect_text, in_the_middle
+from tests.browser.actions import ALL_NUMBERS, NUMBERS, answer, ask, body, expect_state, expect_text, in_the_middle, wait_until
 from tests.browser.conftest import Faults, Watch, make_owner, owner_link
 from tests.conftest import Site, start_site
 
@@ -60,7 +60,6 @@ def test_stop_keeps_what_was_written(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.click("#stop")
-        expect(page.locator("#composer-actions")).to_contain_text("Stopping")
     expect_state(page, "stopped")
     kept = body(page).inner_text()
     assert ALL_NUMBERS.startswith(kept)
@@ -77,7 +76,6 @@ def test_escape_in_the_composer_stops(page: Page, serve: Site) -> None:
     ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.press("#text", "Escape")
-        expect(page.locator("#composer-actions")).to_contain_text("Stopping")
     expect_state(page, "stopped")
 
 
@@ -86,8 +84,8 @@ def test_without_a_socket_polling_brings_the_answer(context: Watch, faults: Faul
     page = context().new_page()
     page.route_web_socket(re.compile("/ws/ui/"), lambda route: route.close(code=1011))
     page.goto("/")
-    ask(page, NUMBERS)
-    expect_text(page, ALL_NUMBERS)
+    ask(page, "Count from 1 to 10")
+    expect_text(page, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
     expect_state(page, "done")
     expect(page.locator("#banner")).to_contain_text("Live by polling")
 
@@ -133,7 +131,7 @@ def test_markdown_is_laid_out_and_code_can_be_copied(context: Watch) -> None:
     expect(page.locator("#toasts")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "def add(a, b):\n    return a + b\n\nprint(add(2, 3))"
     answer(page).locator(".foot [data-copy]").click()
-    page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('# Markdown example')")
+    wait_until(page, "navigator.clipboard.readText().then((text) => text.startsWith('# Markdown example'))")
 
 
 def test_an_answer_cut_short_by_a_kill_is_marked(browser: Browser, fresh_site: Site) -> None:

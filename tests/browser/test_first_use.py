@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.actions import NUMBERS, answer, ask, expect_state, expect_text
+from tests.browser.actions import NUMBERS, answer, ask, expect_state, expect_text, wait_until
 from tests.browser.conftest import NAME, PASSWORD, Faults, Watch, make_owner, owner_link, sign_in
 from tests.conftest import Site
 
@@ -69,7 +69,7 @@ def test_signing_out_ends_the_session_and_wipes_drafts(context: Watch) -> None:
     page = context(storage_state=None).new_page()
     sign_in(page)
     page.fill("#text", "a secret draft")
-    page.wait_for_function("localStorage.getItem('draft:new') === 'a secret draft'")
+    wait_until(page, "localStorage.getItem('draft:new') === 'a secret draft'")
     page.click(".rail-user")
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/sign-in"))
@@ -85,7 +85,7 @@ def test_a_session_that_ends_during_use_keeps_the_message(context: Watch, faults
     ask(page, "Hello")
     expect_state(page, "done")
     page.fill("#text", NUMBERS)
-    page.context.clear_cookies()
+    page.context.clear_cookies(name="llmsite_session")
     page.press("#text", "Enter")
     expect(page).to_have_url(re.compile("/sign-in"))
     page.fill("#id_username", NAME)

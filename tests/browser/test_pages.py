@@ -14,10 +14,10 @@ from tests.conftest import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
-_AT_END = """() => {
+_AT_END = """(() => {
   const box = document.getElementById("scroller");
   return box.scrollHeight - box.clientHeight - box.scrollTop < 2;
-}"""
+})()"""
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
