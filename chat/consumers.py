@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -237,44 +238,66 @@ def _language(scope: Any, user: User) -> str:
 
 
 async def poll(request: HttpRequest) -> HttpResponse:
-    """`GET /live/poll?topic=c:<id>&cur=<JSON>`: the next batch, waited for at most twenty seconds; 204 when there was none."""
+    """`GET /live/poll?topic=c:<id>&cur=<JSON>`: the next batch, waited for at most twenty seconds; 204 when there was none.
+
+    A page without a chat gives no topic and hears of the rail.
+    """
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     user = user_of(request)
-    topic = parse_topic(request.GET.get("topic", ""))
-    if topic is None or topic[0] != "c":
-        return _answer("", HTTPStatus.NOT_FOUND)
     language = choose_language(request, user)
-    follower = ChatFollower(user, topic[1], parse_cursor_text(request.GET.get("cur", "")), language)
     try:
-        return _answer(await _next_batch(follower))
+        match parse_topic(request.GET.get("topic") or f"u:{user.pk}"):
+            case ("c", conversation_id):
+                cursor = parse_cursor_text(request.GET.get("cur", ""))
+                return _answer(await _next_chat_batch(ChatFollower(user, conversation_id, cursor, language)))
+            case ("u", name) if name == str(user.pk):
+                return _answer(await _next_rail_batch(user, RailFollower(user, language)))
+            case _:
+                return _answer("", HTTPStatus.NOT_FOUND)
+    except TimeoutError:
+        return _answer("")
     except NotFound:
         return _answer("", HTTPStatus.NOT_FOUND)
     except PermissionError:
         return _answer("", HTTPStatus.UNAUTHORIZED)
 
 
-async def _next_batch(follower: ChatFollower) -> str:
-    layer = get_channel_layer()
-    assert layer is not None
-    group, channel = generation.chat_group(follower.conversation_id), await layer.new_channel()
-    await layer.group_add(group, channel)
+async def _next_chat_batch(follower: ChatFollower) -> str:
     connections.watch(follower.conversation_id)
     try:
-        await follower.load()
-        batch = follower.collect()
-        async with asyncio.timeout(POLL_SECONDS):
+        async with _hints(generation.chat_group(follower.conversation_id)) as receive:
+            await follower.load()
+            batch = follower.collect()
             while not batch:
-                await layer.receive(channel)
+                await receive()
                 await _confirm(follower.user_id)
                 await follower.load()
                 batch = follower.collect()
-    except TimeoutError:
-        return ""
+            return batch
     finally:
         connections.unwatch(follower.conversation_id)
+
+
+async def _next_rail_batch(user: User, follower: RailFollower) -> str:
+    async with _hints(generation.user_group(user.pk)) as receive:
+        hint = await receive()
+        await _confirm(user.pk)
+        return await follower.collect(hint["conversation"], is_moved=hint["is_moved"], is_current=False)
+
+
+@asynccontextmanager
+async def _hints(group: str) -> AsyncGenerator[Callable[[], Awaitable[dict[str, Any]]], None]:
+    """Hints of a group for as long as a poll may be held. Raises `TimeoutError` then."""
+    layer = get_channel_layer()
+    assert layer is not None
+    channel = await layer.new_channel()
+    await layer.group_add(group, channel)
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            yield lambda: layer.receive(channel)
+    finally:
         await layer.group_discard(group, channel)
-    return batch
 
 
 @sync_to_async

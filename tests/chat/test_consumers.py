@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
@@ -19,7 +20,7 @@ from chat.pages import turn_of
 from llmsite.accounts.models import User
 from llmsite.types.chunk import Chunk, Phase
 from tests.chat.conftest import Ask, finished, until
-from tests.chat.tab import Page, Tab, open_socket, signed_in
+from tests.chat.tab import HOST, Page, Tab, open_socket, signed_in
 from tests.inference.fake_transport import FakeTransport, answer, final
 
 ANSWER = (Path(__file__).parent.parent / "data" / "chat" / "answers.md").read_text().replace("<!-- next -->\n", "\n\n")
@@ -489,7 +490,7 @@ async def test_topics_of_a_socket_are_bounded(alice: User, model: FakeTransport)
 
 
 async def poll(client: Client, chat_id: str, cursor: Any) -> Any:
-    browser = AsyncClient(headers={"host": "localhost:11434"})
+    browser = AsyncClient(headers={"host": HOST})
     browser.cookies = client.cookies
     return await browser.get("/live/poll", {"topic": f"c:{chat_id}", "cur": json.dumps(cursor)})
 
@@ -527,6 +528,19 @@ async def test_a_poll_without_news_ends_empty(
     foreign = await poll(await sign_in(charlie), result.conversation.id, None)
     missing = await poll(await sign_in(charlie), services.new_conversation_id(alice), None)
     assert (foreign.status_code, foreign.content) == (missing.status_code, missing.content) == (404, b"")
+
+
+async def test_a_poll_without_a_chat_hears_of_the_rail(ask: Ask, alice: User, model: FakeTransport) -> None:
+    model.queue(*answer("Text."))
+    browser = AsyncClient(headers={"host": HOST})
+    browser.cookies = (await sign_in(alice)).cookies
+    waiting = asyncio.create_task(browser.get("/live/poll"))
+    await until(lambda: any(name.startswith("user.") for name in get_channel_layer().groups))
+    result = await ask()
+    response = await waiting
+    assert f'id="rail-item-{result.conversation.id}"' in response.content.decode()
+    assert (await browser.get("/live/poll", {"topic": "u:0"})).status_code == 404
+    await finished(result.answer.id)
 
 
 async def test_the_total_of_sockets_is_bounded(alice: User, model: FakeTransport) -> None:
