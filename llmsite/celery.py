@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
+from celery.worker import state
 from django.conf import settings
 
 CONCURRENCY: Final = 4
@@ -74,9 +76,12 @@ def run_worker(fd: int) -> None:
 def _leave_with_parent(fd: int) -> None:
     while os.read(fd, 1):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)  # warm: running steps see worker_shutting_down
-    threading.Event().wait(_LEAVE_SECONDS)
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGTERM)  # warm: nothing new is taken, running steps see worker_shutting_down
+    end = time.monotonic() + _LEAVE_SECONDS
+    while state.active_requests and time.monotonic() < end:
+        time.sleep(_POLLING_SECONDS)
+    # Celery's own way out joins its timers for seconds; there is nothing to lose here, for the rows know what was done
+    os._exit(1 if state.active_requests else 0)
 
 
 if __name__ == "__main__":
