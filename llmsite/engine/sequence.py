@@ -104,7 +104,7 @@ class Sequence:
             num_cached=self.num_cached,
             num_generated=self.num_generated,
             prompt_ns=first_ns - (self.started_ns or first_ns),
-            generate_ns=self.ended_ns - first_ns,
+            generate_ns=max(1, self.ended_ns - first_ns) if self.num_generated else 0,  # one token too has a rate
             context=context,
         )
 
