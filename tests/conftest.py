@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.inference.stock import make_store
+
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 _FOREIGN_PREFIXES = ("OLLAMA_", "LLMSITE_", "DJANGO_")
@@ -99,5 +101,15 @@ def _read_lines(site: Site, ready: queue.Queue[bool]) -> None:
 def serve(tmp_path_factory: Any) -> Iterator[Site]:
     """One site for all tests that only talk to it; tests that stop or break one start their own with `start_site`."""
     site = start_site(tmp_path_factory.mktemp("site") / "home")
+    yield site
+    site.stop()
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: Any) -> Iterator[Site]:
+    """A site whose store holds the models that the recordings in tests/data/ollama were made with."""
+    home = tmp_path_factory.mktemp("recorded") / "home"
+    make_store(home / "models")
+    site = start_site(home)
     yield site
     site.stop()
