@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
+from contextlib import suppress
 from typing import Final
 
 from llmsite.cli.answer import RunSettings, show_answer
@@ -39,6 +41,8 @@ class Session:
 
     def run(self) -> None:
         """Load the model, then ask and answer until /bye or Ctrl+D. Raises what the server reports, except about thinking."""
+        with suppress(ImportError):  # some Pythons come without it
+            importlib.import_module("readline")  # from then on input() edits lines and recalls earlier ones
         self._load()
         while True:
             try:

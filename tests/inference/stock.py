@@ -8,6 +8,7 @@ from typing import Any
 
 from llmsite.inspector.pool import BlockingInspector
 from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.store.gguf import GgufFacts
 from llmsite.store.model import ModelStore
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
@@ -23,15 +24,19 @@ def read_rows() -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def starter_facts() -> GgufFacts:
+    """What the inspector says of the starter's file."""
+    with BlockingInspector(Limits()) as inspector:
+        return inspector.read_gguf(STARTER)
+
+
 def make_store(root: Path) -> ModelStore:
     """The five text models of the transcripts, `-told` with a history, and `-hot` with a parameter of the wrong type."""
     store = ModelStore(root)
     templates = {row["name"]: row["answer"]["template"] for row in read_rows() if row["name"].startswith("go.show.")}
-    with BlockingInspector(Limits()) as inspector:
-        facts = inspector.read_gguf(STARTER)
     with store.blobs.writer() as writer:
         writer.write(STARTER.read_bytes())
-        part = Part(writer.commit(), facts)
+        part = Part(writer.commit(), starter_facts())
     recipes: dict[str, dict[str, Any]] = {
         "starter": {},
         "starter-sys": {"system": "Always answer with the word PING.", "parameters": {"temperature": 0, "seed": 1}},

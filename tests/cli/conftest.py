@@ -1,0 +1,26 @@
+"""The site that the command line is tried on, with the models of its recordings, and a terminal to sit at."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.store.model import ModelStore
+from llmsite.types.name import ModelName
+from tests.conftest import Site
+from tests.inference.stock import starter_facts
+
+CALM = {"temperature": 0, "seed": 1}
+
+
+@pytest.fixture(scope="session")
+def site(recorded: Site) -> Site:
+    """`calm` answers the same each time, `calm-go` too, by a Go template."""
+    store = ModelStore(recorded.home / "models")
+    starter = store.find("starter")
+    part = Part(starter.model_digest, starter_facts(), "starter:latest")
+    create_model(store, ModelName.parse("calm"), Recipe((part,), parameters=CALM))
+    template = store.find("starter-go").template
+    assert template
+    create_model(store, ModelName.parse("calm-go"), Recipe((part,), template=template, parameters=CALM))
+    return recorded
