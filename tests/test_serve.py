@@ -33,20 +33,21 @@ def children_of(site: Site) -> list[psutil.Process]:
     return psutil.Process(site.process.pid).children(recursive=True)
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty for one that has ended, waited for or not."""
+    try:
+        return " ".join(process.cmdline()) if process.status() != psutil.STATUS_ZOMBIE else ""
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
 def named(processes: list[psutil.Process], module: str) -> list[psutil.Process]:
-    return [each for each in processes if module in " ".join(each.cmdline())]
+    return [each for each in processes if module in command_of(each)]
 
 
 def alive(processes: list[psutil.Process]) -> list[str]:
-    """Command lines of those that still run; a zombie does not."""
-    found = []
-    for each in processes:
-        try:
-            if each.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(each.cmdline()))
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    """Command lines of those that still run."""
+    return list(filter(None, map(command_of, processes)))
 
 
 def wait_until(is_true: Any, seconds: float = 20) -> bool:
