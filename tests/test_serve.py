@@ -26,7 +26,8 @@ from tests.conftest import Site, environment_of, free_port, start_site
 pytestmark = pytest.mark.process
 
 PASSWORD = "a long enough secret"
-ENDLESS = {"model": "starter", "prompt": "Once upon a time", "options": {"num_predict": -1, "temperature": 1.5, "seed": 3}}
+LONG = {"model": "starter", "prompt": "Hello", "raw": True, "options": {"temperature": 50, "top_k": 0, "top_p": 1.0, "seed": 1}}
+"""So hot that every token is as likely as any other, the last one too: thousands of tokens."""
 
 
 def children_of(site: Site) -> list[psutil.Process]:
@@ -74,7 +75,7 @@ def answer(site: Site) -> Iterator[http.client.HTTPResponse]:
     """An answer that goes on until somebody ends it, after its first piece."""
     host, port = site.url.removeprefix("http://").split(":")
     with closing(http.client.HTTPConnection(host, int(port), timeout=60)) as connection:
-        connection.request("POST", "/api/generate", json.dumps(ENDLESS))
+        connection.request("POST", "/api/generate", json.dumps(LONG))
         with connection.getresponse() as response:
             assert response.status == 200
             assert response.readline()
