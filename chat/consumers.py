@@ -168,8 +168,7 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 continue
             connections.watch(conversation_id)
             await self._flush(follower)
-            if await services.mark_seen_by_id(self.user, conversation_id):
-                generation.announce(conversation_id, self.user_id)
+            await services.mark_seen(self.user, conversation_id)
 
     # what the layer hints at
 

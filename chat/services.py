@@ -322,17 +322,14 @@ def _delete_rows(user: User, conversation_id: str) -> list[str]:
     return running
 
 
-@sync_to_async
-def mark_seen(conversation: Conversation) -> None:
-    """The owner has the chat before them: no dot in the rail."""
-    if conversation.is_unseen:
-        Conversation.objects.filter(pk=conversation.pk).update(is_unseen=False)
-        conversation.is_unseen = False
+async def mark_seen(user: User, conversation_id: str) -> None:
+    """The owner has the chat before them: no dot in the rail, in none of their tabs. Another's chat is left alone."""
+    if await _remove_dot(user, conversation_id):
+        generation.announce(conversation_id, user.pk)
 
 
 @sync_to_async
-def mark_seen_by_id(user: User, conversation_id: str) -> bool:
-    """The same by id; whether there was a dot. A chat that is not this person's is left alone."""
+def _remove_dot(user: User, conversation_id: str) -> bool:
     return bool(Conversation.objects.filter(pk=conversation_id, owner=user, is_unseen=True).update(is_unseen=False))
 
 

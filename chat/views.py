@@ -75,7 +75,9 @@ async def home(request: HttpRequest) -> HttpResponseBase:
 @page("GET", "HEAD")
 async def conversation(request: HttpRequest, conversation_id: str) -> HttpResponseBase:
     found = await services.get_conversation(user_of(request), conversation_id)
-    await services.mark_seen(found)
+    if found.is_unseen:
+        await services.mark_seen(user_of(request), found.id)
+        found.is_unseen = False
     return await _chat_page(request, found)
 
 

@@ -273,6 +273,8 @@ async def test_the_rail_shows_what_is_written_and_what_finished_unseen(ask: Ask,
     await tab.run(lambda: tab.page.find(rail_id))
     gate.set()
     await tab.run(lambda: (item := tab.page.find(rail_id)) and "finished, not seen yet" in item.text())
+    await services.mark_seen(alice, result.conversation.id)
+    await tab.run(lambda: (item := tab.page.find(rail_id)) and "not seen" not in item.text())
     await services.rename(alice, result.conversation.id, "Other title")
     await tab.run(lambda: (item := tab.page.find(rail_id)) and "Other title" in item.text())
     await services.delete(alice, result.conversation.id)

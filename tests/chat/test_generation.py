@@ -272,5 +272,5 @@ async def test_an_answer_that_nobody_watched_is_marked_unseen(ask: Ask, alice: U
     await finished(result.answer.id)
     (listed,) = await services.list_conversations(alice)
     assert listed.is_unseen
-    await services.mark_seen(listed)
+    await services.mark_seen(alice, listed.pk)
     assert not (await Conversation.objects.aget(pk=listed.pk)).is_unseen
