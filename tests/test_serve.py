@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -288,16 +288,18 @@ def test_F36_a_signal_ends_answers_with_a_line_and_leaves_nothing(site: Site, nu
 @pytest.mark.model
 def test_F36_a_second_signal_does_not_wait(site: Site) -> None:
     with answer(site):
+        assert wait_until(lambda: named(children_of(site), "llmsite.celery"))
         tree = children_of(site)
-        runners = named(tree, "llmsite.engine.runner")
-        for each in runners:
+        stuck = [*named(tree, "llmsite.engine.runner"), *named(tree, "llmsite.celery")]
+        for each in stuck:
             each.suspend()  # so that leaving in order takes its time
         site.process.terminate()
         assert wait_until(lambda: not answers(site))
         site.process.terminate()
         assert site.process.wait(5) == 130
-    for each in runners:
-        each.resume()
+    for each in stuck:
+        with suppress(psutil.NoSuchProcess):
+            each.resume()
     assert wait_until(lambda: not alive(tree), 8), alive(tree)
 
 
