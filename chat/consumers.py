@@ -1,7 +1,7 @@
 """The one websocket of a tab, and the held request that stands in for it: they pass on what the followers of `live.py` collect.
 
 Up come small JSON messages (ui-spec 7.2), down go batches of HTML (7.3). Nothing that must not be lost travels here. A slow
-reader makes `send` wait (`serving/flow.py`); hints that come meanwhile cost nothing, and the next batch holds all since the last one.
+reader makes `send` wait (`serving/flow.py`); hints that come meanwhile cost nothing, and the next batch holds all since then.
 """
 
 from __future__ import annotations
