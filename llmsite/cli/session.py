@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Final
 
 from llmsite.cli.answer import RunSettings, show_answer
-from llmsite.cli.rest import ServerError
 from llmsite.inference.client import Client
 from llmsite.types.message import Message
 from llmsite.types.request import ChatRequest
@@ -40,7 +39,7 @@ class Session:
         self._history: list[Message] = []
 
     def run(self) -> None:
-        """Load the model, then ask and answer until /bye or Ctrl+D. Raises what the server reports, except about thinking."""
+        """Load the model, then ask and answer until /bye or Ctrl+D. Raises what the server reports."""
         with suppress(ImportError):  # some Pythons come without it
             importlib.import_module("readline")  # from then on input() edits lines and recalls earlier ones
         self._load()
@@ -97,11 +96,5 @@ class Session:
             answer = self._runner.run(show_answer(self._client.chat(request), self._settings))
         except KeyboardInterrupt:
             sys.stdout.write("\n")
-            return
-        except ServerError as error:
-            if "think" not in error.text:
-                raise
-            sys.stderr.write(f"error: {error}\n")
-            self._history.pop()
             return
         self._history.append(Message("assistant", answer))
