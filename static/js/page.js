@@ -7,8 +7,9 @@ const sentences = byId("words").dataset;
 // A sentence in the reader's language; {} is replaced by the figure.
 export const say = (key, figure = "") => (sentences[key] ?? "").replace("{}", figure);
 
-// The id of the chat on the page, "" on a new chat that the server has not stored yet.
-export const chatId = () => byId("main")?.dataset.chat ?? "";
+// The id of the chat on the page, "" on a new chat that the server has not stored yet. It stands inside main, since going back
+// in history replaces what is in main and not main itself.
+export const chatId = () => byId("scroller")?.dataset.chat ?? "";
 
 export const isBusy = () => document.querySelector('#messages > [aria-busy="true"]') !== null;
 

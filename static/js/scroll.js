@@ -1,6 +1,6 @@
 // Who moves the view: the reader. `isPinned` changes by the reader's own input only, never by what the layout does.
 // A sent question goes to the top and its answer grows in place (Hold); Jump or scrolling to the end follows the text.
-import { byId } from "./page.js";
+import { byId, chatId } from "./page.js";
 
 const NEAR_END_PX = 24;
 const TOP_PX = 16;
@@ -96,13 +96,12 @@ function hold() {
 }
 
 const places = new Map();
-const key = () => byId("main")?.dataset.chat ?? "";
 
 function remember() {
-  if (!key()) return;
-  places.set(key(), scroller().scrollTop);
+  if (!chatId()) return;
+  places.set(chatId(), scroller().scrollTop);
   try {
-    sessionStorage.setItem(`place:${key()}`, String(scroller().scrollTop));
+    sessionStorage.setItem(`place:${chatId()}`, String(scroller().scrollTop));
   } catch { /* the place is then forgotten at reload */ }
 }
 
@@ -111,9 +110,9 @@ function arrive() {
   const box = scroller();
   if (!box) return;
   unpin();
-  let place = places.get(key());
+  let place = places.get(chatId());
   try {
-    place ??= sessionStorage.getItem(`place:${key()}`);
+    place ??= sessionStorage.getItem(`place:${chatId()}`);
   } catch { /* as above */ }
   box.scrollTop = place ?? box.scrollHeight;
   showJump();

@@ -1,5 +1,5 @@
 // Around the chat: token of the forms, which chat is current, the rail on phones, theme, dialogs, long messages, keyboard room.
-import { byId, say } from "./page.js";
+import { byId, chatId, say } from "./page.js";
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
@@ -30,12 +30,12 @@ document.addEventListener("htmx:afterSettle", (event) => {
 document.addEventListener("htmx:historyRestore", arriveAt);
 
 function arriveAt() {
-  const isFresh = !byId("main").dataset.chat;
+  const isFresh = !chatId();
   if (isFresh && matchMedia("(pointer: fine)").matches) byId("text")?.focus();
   else document.querySelector("#main h1")?.focus({ preventScroll: true });
 }
 
-if (!byId("main").dataset.chat && matchMedia("(pointer: fine)").matches) byId("text")?.focus();
+if (!chatId() && matchMedia("(pointer: fine)").matches) byId("text")?.focus();
 
 // Rail: a drawer on phones, foldable on desks.
 const rail = byId("rail");

@@ -12,6 +12,10 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, sync_playwright
 
+from llmsite.inspector.pool import read_gguf_sync
+from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.store.model import ModelStore
+from llmsite.types.name import ModelName
 from tests.bench.cache import CACHE
 from tests.conftest import Site, start_site
 
@@ -56,6 +60,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def fresh_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that nobody has used, for tests that set it up."""
     site = start_site(tmp_path_factory.mktemp("site") / "home")
+    make_steady(site)
     yield site
     if site.process.poll() is None:
         site.stop()
@@ -95,9 +100,19 @@ def faults(serve: Site) -> Iterator[Faults]:
     faults.check()
 
 
+def make_steady(site: Site) -> None:
+    """The starter at temperature 0, as the newest model and so the one that new chats ask: its answers are known."""
+    store = ModelStore(site.home / "models")
+    starter = store.find("starter")
+    facts = read_gguf_sync(starter.model_path, store.limits)
+    recipe = Recipe((Part(starter.model_digest, facts),), parameters={"temperature": 0})
+    create_model(store, ModelName.parse("starter:steady"), recipe)
+
+
 @pytest.fixture(scope="module")
 def state(serve: Site, browser: Browser) -> Any:
     """Cookies of the owner, who came in by the owner link or, in later modules, by the sign-in page."""
+    make_steady(serve)
     context = browser.new_context(base_url=serve.url)
     page = context.new_page()
     page.goto(owner_link(serve))
