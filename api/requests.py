@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from llmsite.types.codec import go_json
 from llmsite.types.duration import parse_keep_alive
-from llmsite.types.errors import InvalidOption, InvalidRequest
+from llmsite.types.errors import Forbidden, InvalidOption, InvalidRequest
 from llmsite.types.json_body import decode_body
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message, Tool, ToolCall
@@ -122,6 +122,11 @@ def _read_think(value: Any, field: str) -> Think:
     return value
 
 
+def _refuse_chat_template(value: Any, field: str) -> Any:
+    """Jinja templates come with models only: their renderer trusts nobody else (threat T19)."""
+    raise Forbidden("chat templates cannot be set per request")
+
+
 def _read_keep_alive(value: Any, field: str) -> float | None:
     return parse_keep_alive(value)
 
@@ -214,6 +219,8 @@ _MODEL_FIELDS: Final[dict[str, Reader]] = {
     "logprobs": read_bool,
     "top_logprobs": read_int,
     "_debug_render_only": read_bool,
+    "chat_template": _refuse_chat_template,
+    "chat_template_kwargs": _refuse_chat_template,
 }
 _GENERATE: Final[dict[str, Reader]] = _MODEL_FIELDS | {
     "prompt": read_string,

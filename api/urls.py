@@ -15,6 +15,7 @@ def make_urls(page: View) -> list[URLPattern]:
         path("", make_root(page), name="root"),
         path("api/version", server.version, name="version"),
         path("api/status", server.status, name="status"),
+        path("api/me", server.me, name="me"),
         path("api/tags", models.tags, name="tags"),
         path("api/ps", models.ps, name="ps"),
         path("api/generate", generate.generate, name="generate"),

@@ -10,6 +10,7 @@ from django.urls import Resolver404, resolve
 
 import llmsite
 from api.endpoint import endpoint, json_response, page_not_found
+from api.errors import JSON, body_of
 
 _ALL_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -23,6 +24,12 @@ async def version(request: HttpRequest) -> HttpResponseBase:
 async def status(request: HttpRequest) -> HttpResponseBase:
     """There is no cloud here, and no switch to turn one on."""
     return json_response({"cloud": {"disabled": True, "source": "config"}})
+
+
+@endpoint("POST")
+async def me(request: HttpRequest) -> HttpResponseBase:
+    """Nobody has an account with Ollama's cloud here (catalogue 17)."""
+    return HttpResponse(body_of("account unavailable"), status=503, content_type=JSON)
 
 
 @endpoint(*_ALL_METHODS)

@@ -94,6 +94,7 @@ ROUTES: Final[Mapping[str, Action]] = {
     "api:root": Action.HELLO,
     "api:version": Action.READ_VERSION,
     "api:status": Action.READ_VERSION,
+    "api:me": Action.READ_VERSION,
     "api:tags": Action.READ_MODELS,
     "api:ps": Action.READ_MODELS,
     "api:generate": Action.INFER,

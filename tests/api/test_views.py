@@ -178,6 +178,19 @@ async def test_T30_bad_json_is_a_400(transport, route, body, text):
     assert (reply.status, reply.headers["content-type"], reply.json) == (400, JSON, {"error": text})
 
 
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("field", ["chat_template", "chat_template_kwargs", "Chat_Template"])
+async def test_T19_chat_templates_come_with_models_only(transport, route, field):
+    reply = await call("POST", route, question(route, **{field: "{{ messages }}"}))
+    assert (reply.status, reply.json) == (403, {"error": "chat templates cannot be set per request"})
+    assert transport.requests == []
+
+
+async def test_nobody_has_a_cloud_account():
+    reply = await call("POST", "/api/me")
+    assert (reply.status, reply.json) == (503, {"error": "account unavailable"})
+
+
 async def test_a_form_s_content_type_is_as_good_as_json(transport):
     transport.queue(*answer("a"))
     reply = await call("POST", "/api/generate", b'{"model":"m","prompt":"p"}', content_type="application/x-www-form-urlencoded")
