@@ -343,9 +343,10 @@ class RunnerProcess:
             self._set_ticker()
 
 
-_THREADS: Final = {"GOMP_SPINCOUNT": "1000"}
+_THREADS: Final = {"GOMP_SPINCOUNT": "10000"}
 """llama.cpp's threads meet hundreds of times a token. GNU OpenMP lets them spin for milliseconds there, which is ruin as soon as
-anything else wants a core: beside a busy machine the starter's 150 tokens took 31 s by default, 2 s with this."""
+anything else wants a core: beside a busy machine the starter's 150 tokens took 31 s by default, 5 s with this. Fewer spins
+(1,000) took 2 s there but cost a quiet machine four tenths of the starter's speed."""
 
 
 async def _spawn(command: tuple[str, ...], fd: int, environ: Mapping[str, str]) -> asyncio.subprocess.Process:

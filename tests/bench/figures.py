@@ -131,7 +131,7 @@ async def full_cache(ours: Target) -> Figure:
 
     empty = await repeat(rate)
     for _ in range(NUM_SLOTS):
-        await ask(ours, digits(3000), 2)
+        await ask(ours, digits(1000), 2)
     full = await repeat(rate)
     return Figure("one stream beside a full cache ÷ beside an empty one", full / empty, "≥ 0.95", full, empty, "tokens/s")
 
