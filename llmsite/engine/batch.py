@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-LONGEST_SECONDS: Final = 0.25
+LONGEST_SECONDS: Final = 0.2
 """What reading may add to a step while others write."""
 LONGEST_ALONE_SECONDS: Final = 20.0
 """What a step may take when nobody writes: a large model on a slow machine must still give a sign of life now and then."""
