@@ -39,6 +39,8 @@ document.addEventListener("input", (event) => {
   draftTimer = setTimeout(saveDraft, DRAFT_MS);
 });
 addEventListener("pagehide", saveDraft);
+document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.requestConfig.verb === "get") saveDraft(); });
+document.addEventListener("htmx:historyCacheMiss", saveDraft);
 
 function saveDraft() {
   clearTimeout(draftTimer);
@@ -49,7 +51,8 @@ function saveDraft() {
 function restoreDraft() {
   const box = text();
   if (!box) return;
-  if (!box.value) box.value = recall(draftKey());
+  if (box.value) saveDraft();
+  else box.value = recall(draftKey());
   fit();
   showKeys();
   showThink();

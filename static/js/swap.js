@@ -53,8 +53,14 @@ function onlyPresent(html) {
 
 htmx.defineExtension("present", { transformResponse: onlyPresent });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const html = onlyPresent(event.detail.serverResponse);
-  event.detail.serverResponse = event.detail.target.id === "messages" ? parsed(html, withoutTwins) : html;
+  const { detail } = event;
+  if (!detail.shouldSwap) return;
+  const html = onlyPresent(detail.serverResponse);
+  detail.serverResponse = detail.target.id === "messages" ? parsed(html, withoutTwins) : html;
+  if (detail.requestConfig.elt.isConnected) return;
+  // the socket was quicker and has replaced the button; htmx would look for the places of the parts around it
+  detail.shouldSwap = false;
+  applyBatch(detail.serverResponse);
 });
 
 // One batch that came by polling, applied like one from the socket.

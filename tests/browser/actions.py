@@ -71,7 +71,8 @@ def in_the_middle(page: Page, serve: Site) -> Iterator[None]:
         yield
     finally:
         for each in runners:
-            each.send_signal(signal.SIGCONT)
+            with contextlib.suppress(psutil.NoSuchProcess):  # the test may have ended it
+                each.send_signal(signal.SIGCONT)
 
 
 def sideways(page: Page) -> int:

@@ -212,6 +212,7 @@ def test_the_reader_is_not_moved_by_new_text(page: Page) -> None:
     ask(ask_elsewhere, "Tell me a story.")
     expect_state(page, "done")
     assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
+    page.bring_to_front()
     page.click("#jump")
     page.wait_for_function(
         "() => { const s = document.getElementById('scroller'); return s.scrollHeight - s.clientHeight - s.scrollTop < 2; }"
