@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -118,7 +119,7 @@ def _read_think(value: Any, field: str) -> Think:
     if not isinstance(value, str):
         raise InvalidRequest(f"think must be a boolean or string ({_THINK_WORDS})")
     if value not in _THINK_LEVELS:
-        raise InvalidRequest(f'invalid think value: "{value}" (must be {_THINK_WORDS})')
+        raise InvalidRequest(f"invalid think value: {json.dumps(value, ensure_ascii=False)} (must be {_THINK_WORDS})")
     return value
 
 

@@ -147,8 +147,8 @@ def loaded_rows(text: str) -> list[str]:
 
 
 LIFE: Final = (
-    "run.load_only", "ps.loaded", "ps.prefix", "ps.prefix_case", "stop.loaded", "ps.stopped", "stop.not_loaded", "stop.missing",
-    "run.keepalive", "ps.forever", "run.keepalive_hours", "ps.hours", "run.keepalive_0", "ps.none",
+    "ps.none", "run.load_only", "ps.loaded", "ps.prefix", "ps.prefix_case", "stop.loaded", "ps.stopped", "stop.not_loaded",
+    "stop.missing", "run.keepalive", "ps.forever", "run.keepalive_hours", "ps.hours", "run.keepalive_0",
 )  # fmt: skip
 
 
