@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
+from tests.cli.terminal import Terminal
 from tests.conftest import Site
 from tests.inference.stock import starter_facts
 
@@ -24,3 +27,17 @@ def site(recorded: Site) -> Site:
     assert template
     create_model(store, ModelName.parse("calm-go"), Recipe((part,), template=template, parameters=CALM))
     return recorded
+
+
+@pytest.fixture
+def sit_down(site: Site) -> Iterator[Callable[..., Terminal]]:
+    """Start the program with these words on a terminal."""
+    terminals: list[Terminal] = []
+
+    def start(*argv: str) -> Terminal:
+        terminals.append(Terminal(list(argv), site.environ))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.close()

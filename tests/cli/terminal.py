@@ -49,9 +49,13 @@ class Terminal:
         """Read to the end; returns the exit code."""
         while self._read():
             pass
-        code = self._process.wait(_SECONDS)
+        return self._process.wait(_SECONDS)
+
+    def close(self) -> None:
+        """End it whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
         os.close(self._master)
-        return code
 
     def _read(self) -> bool:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.terminal import Terminal
 from tests.cli.test_transcripts import ALL
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
@@ -18,10 +17,10 @@ PROMPT = r">>> |\.\.\. "
 
 
 @pytest.mark.parametrize("name", REPLAYED)
-def test_the_screen_is_the_recorded_one(site, name):
+def test_the_screen_is_the_recorded_one(sit_down, name):
     row = ALL[name]
     argv = ["calm-go" if word == "starter-go" else word for word in row["argv"]]
-    terminal = Terminal(argv, site.environ)
+    terminal = sit_down(*argv)
     for num_asked, keys in enumerate(row["keys"]):
         terminal.wait_for(PROMPT, num_asked + 1)
         terminal.type(keys)
@@ -30,8 +29,8 @@ def test_the_screen_is_the_recorded_one(site, name):
     assert code == row.get("exit", 0)
 
 
-def test_ctrl_c_stops_the_answer_and_keeps_the_session(site):
-    terminal = Terminal(["run", "calm", "--think=false"], site.environ)
+def test_ctrl_c_stops_the_answer_and_keeps_the_session(sit_down):
+    terminal = sit_down("run", "calm", "--think=false")
     terminal.wait_for(PROMPT)
     terminal.type("Count from 1 to 500.\r")
     terminal.wait_for(" 9, ")
@@ -44,8 +43,8 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_session(site):
     assert terminal.screen[-4:] == [">>> Hello!", "Hello! I am the llmsite starter model. How can I help you?", "", ">>> /bye"]
 
 
-def test_ctrl_c_ends_a_single_answer_quietly(site):
-    terminal = Terminal(["run", "calm", "--think=false", "Count from 1 to 500."], site.environ)
+def test_ctrl_c_ends_a_single_answer_quietly(sit_down):
+    terminal = sit_down("run", "calm", "--think=false", "Count from 1 to 500.")
     terminal.wait_for(" 9, ")
     terminal.type("\x03")
     assert terminal.finish() == 0
@@ -53,8 +52,8 @@ def test_ctrl_c_ends_a_single_answer_quietly(site):
     assert "Error" not in terminal.written
 
 
-def test_commands_of_the_session(site):
-    terminal = Terminal(["run", "calm", "--think=false"], site.environ)
+def test_commands_of_the_session(sit_down):
+    terminal = sit_down("run", "calm", "--think=false")
     for num_asked, line in enumerate(["My name is Ann.", "/clear", "/bogus", "", "/?", "/byebye"]):
         terminal.wait_for(PROMPT, num_asked + 1)
         terminal.type(f"{line}\r")
@@ -64,7 +63,7 @@ def test_commands_of_the_session(site):
     assert "  /bye            Exit" in terminal.screen
 
 
-def test_a_missing_model_ends_the_session(site):
-    terminal = Terminal(["run", "nope"], site.environ)
+def test_a_missing_model_ends_the_session(sit_down):
+    terminal = sit_down("run", "nope")
     assert terminal.finish() == 1
     assert terminal.screen == ["Error: model 'nope' not found"]
