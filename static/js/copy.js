@@ -71,7 +71,7 @@ async function sourceOf(button) {
     const response = await fetch(button.dataset.copy, { headers: { "HX-Request": "true" } });
     if (response.ok) return await response.text();
   } catch { /* below */ }
-  return button.closest("article").querySelector("[id$='-body']").innerText;
+  return button.closest("article").querySelector(".prose").innerText;
 }
 
 function download(button) {

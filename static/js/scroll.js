@@ -61,7 +61,7 @@ function showJump() {
   const jump = byId("jump");
   const last = byId("messages")?.lastElementChild;
   if (!jump || !last) return;
-  const box = last.querySelector("[id$='-body']") ?? last;
+  const box = last.querySelector(".prose, .said") ?? last;
   const end = Math.max(box.getBoundingClientRect().bottom, endOfStatus(last));
   jump.hidden = isPinned || end <= byId("composer").getBoundingClientRect().top + NEAR_END_PX;
 }
