@@ -29,8 +29,10 @@ def tokens(value: int | None) -> str:
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Seconds with one decimal below ten, whole seconds below a minute, else minutes and seconds."""
+    """Seconds: two decimals below a tenth, one below ten, none below a minute; else minutes and seconds."""
     value = float(seconds or 0)
+    if value < 0.095:
+        return gettext("%(seconds)s s") % {"seconds": number_format(value, decimal_pos=2, use_l10n=True)}
     if value < 9.95:
         return gettext("%(seconds)s s") % {"seconds": number_format(value, decimal_pos=1, use_l10n=True)}
     if value < 59.5:

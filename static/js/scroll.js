@@ -87,9 +87,8 @@ function hold() {
   const question = [...document.querySelectorAll('#messages > [data-role="user"]')].at(-1);
   const answer = question?.nextElementSibling;
   if (!box || !answer) return;
-  for (const turn of document.querySelectorAll("#messages > .turn[style]")) turn.removeAttribute("style");
   const room = box.clientHeight - byId("composer").offsetHeight - question.offsetHeight - TOP_PX;
-  answer.style.minBlockSize = `${Math.max(room, 0)}px`;
+  byId("messages").style.setProperty("--hold", `${Math.max(room, 0)}px`);
   box.scrollTop += question.getBoundingClientRect().top - box.getBoundingClientRect().top - TOP_PX;
   unpin();
   showJump();

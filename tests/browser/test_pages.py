@@ -89,6 +89,7 @@ def test_a_chat_is_renamed_and_deleted(page: Page) -> None:
     expect_state(page, "done")
     address = page.url
     page.click("#title")
+    expect(page.locator("#rename-field")).to_have_value("Hello")
     page.fill("#rename-field", "A <b>new</b> name")
     page.press("#rename-field", "Enter")
     expect(page.locator("#title")).to_have_text("A <b>new</b> name")
