@@ -6,7 +6,7 @@ const NEAR_END_PX = 24;
 const TOP_PX = 16;
 const scroller = () => byId("scroller");
 let isPinned = false;
-let lastInput = 0;
+let lastInput = -Infinity;
 const touched = () => { lastInput = performance.now(); };
 
 const unpin = () => { isPinned = false; };

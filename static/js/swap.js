@@ -84,10 +84,17 @@ export function follow() {
       article.dataset.state = state;
       if (RUNNING.has(state)) article.setAttribute("aria-busy", "true");
       else article.removeAttribute("aria-busy");
+      if (state === "thinking" || state === "writing") showLoaded(article);
       speakOf(state, article);
     }
     if (!RUNNING.has(state) && n) compareCount(article, g, Number(n));
   }
+}
+
+// A model that writes is loaded: the picker says so without asking.
+function showLoaded(article) {
+  const name = article.querySelector("h2").textContent;
+  if (byId("picked")?.textContent === name) byId("picker").querySelector(".mark").dataset.state = "done";
 }
 
 const NEWS = { thinking: "thinking", writing: "started", loading: "loading", stopped: "stopped" };
