@@ -15,6 +15,11 @@ _FOLD_LINES: Final = 12
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
+def _number(value: float, decimals: int) -> str:
+    """Rounded; Django's own formatting cuts digits off."""
+    return number_format(round(value, decimals), decimal_pos=decimals, use_l10n=True)
+
+
 @register.filter
 def count(value: int | None) -> str:
     """A whole number with its digits grouped."""
@@ -32,11 +37,11 @@ def duration(seconds: float | None) -> str:
     """Seconds: two decimals below a tenth, one below ten, none below a minute; else minutes and seconds."""
     value = float(seconds or 0)
     if value < 0.095:
-        return gettext("%(seconds)s s") % {"seconds": number_format(value, decimal_pos=2, use_l10n=True)}
+        return gettext("%(seconds)s s") % {"seconds": _number(value, 2)}
     if value < 9.95:
-        return gettext("%(seconds)s s") % {"seconds": number_format(value, decimal_pos=1, use_l10n=True)}
+        return gettext("%(seconds)s s") % {"seconds": _number(value, 1)}
     if value < 59.5:
-        return gettext("%(seconds)s s") % {"seconds": number_format(round(value), use_l10n=True)}
+        return gettext("%(seconds)s s") % {"seconds": _number(value, 0)}
     minutes, rest = divmod(round(value), 60)
     return gettext("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
 
@@ -45,7 +50,7 @@ def duration(seconds: float | None) -> str:
 def rate(value: float | None) -> str:
     """Tokens per second: one decimal below ten."""
     number = float(value or 0)
-    text = number_format(number, decimal_pos=1 if number < 9.95 else 0, use_l10n=True)
+    text = _number(number, 1 if number < 9.95 else 0)
     return gettext("%(rate)s tok/s") % {"rate": text}
 
 
@@ -56,7 +61,7 @@ def size(num_bytes: int | None) -> str:
     while value >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     decimals = 1 if unit and value < 9.95 else 0
-    return f"{number_format(value, decimal_pos=decimals, use_l10n=True)} {_UNITS[unit]}"
+    return f"{_number(value, decimals)} {_UNITS[unit]}"
 
 
 @register.filter
