@@ -78,3 +78,10 @@ def in_the_middle(page: Page, serve: Site) -> Iterator[None]:
 def sideways(page: Page) -> int:
     """Pixels by which the page could be scrolled sideways."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """What axe has against the page as it is now."""
+    page.evaluate(axe)  # through the debugger, so the page's policy does not matter
+    report = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [f"{each['id']}: {[node['html'][:160] for node in each['nodes']]}" for each in report["violations"]]

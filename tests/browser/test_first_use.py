@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.actions import NUMBERS, answer, ask, expect_state, expect_text, wait_until
-from tests.browser.conftest import NAME, PASSWORD, Faults, Watch, make_owner, owner_link, sign_in
-from tests.conftest import Site
+from tests.browser.actions import NUMBERS, answer, ask, expect_state, expect_text, violations, wait_until
+from tests.browser.conftest import NAME, PASSWORD, Faults, Watch, make_owner, make_steady, owner_link, sign_in
+from tests.conftest import Site, start_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
 
+@pytest.fixture(scope="module")
+def new_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that nobody has used; the tests on it stand in the order in which things happen."""
+    site = start_site(tmp_path_factory.mktemp("site") / "home")
+    make_steady(site)
+    yield site
+    site.stop()
+
+
 @pytest.fixture
-def visitor(browser: Browser, fresh_site: Site) -> Page:
-    """Somebody at a server that nobody has used."""
-    return browser.new_context(base_url=fresh_site.url).new_page()
-
-
-def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, fresh_site: Site) -> None:
-    faults = Faults(fresh_site.url)
-    faults.watch(visitor)
-    visitor.goto(owner_link(fresh_site))
-    make_owner(visitor)
-    expect(visitor.get_by_role("heading", name=re.compile("Hello, mara"))).to_be_visible()
-    ask(visitor, "What is 2 + 2?")
-    expect_text(visitor, "2 + 2 = 4")
-    expect_state(visitor, "done")
-    expect(visitor).to_have_url(re.compile(r"/c/[\w-]{22}$"))
-    expect(visitor).to_have_title("What is 2 + 2? · llmsite")
-    expect(visitor.locator("#rail-today .rail-item")).to_have_text("What is 2 + 2?")
-    faults.check()
-    visitor.context.clear_cookies()
-    visitor.goto(owner_link(fresh_site))
-    expect(visitor).to_have_url(re.compile("/sign-in"))
+def visitor(browser: Browser, new_site: Site) -> Iterator[Page]:
+    """Somebody who comes there."""
+    context = browser.new_context(base_url=new_site.url)
+    yield context.new_page()
+    context.close()
 
 
 def test_setup_without_its_link_says_where_to_find_it(visitor: Page) -> None:
@@ -45,13 +39,34 @@ def test_setup_without_its_link_says_where_to_find_it(visitor: Page) -> None:
     expect(visitor.locator("input[type=password]")).to_have_count(0)
 
 
-def test_a_weak_password_is_named_beside_its_field(visitor: Page, fresh_site: Site) -> None:
-    visitor.goto(owner_link(fresh_site))
+def test_axe_finds_nothing_at_setup(visitor: Page, new_site: Site, axe: str) -> None:
+    for address in ("/setup", owner_link(new_site), "/sign-in", "/nothing-here"):
+        visitor.goto(address)
+        assert violations(visitor, axe) == []
+
+
+def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, new_site: Site) -> None:
+    faults = Faults(new_site.url)
+    faults.expected.append("422")
+    faults.watch(visitor)
+    visitor.goto(owner_link(new_site))
     make_owner(visitor, password="password")
-    field = visitor.locator(".field", has=visitor.locator("#id_password2"))
-    expect(field).to_contain_text("too common")
+    expect(visitor.locator(".field", has=visitor.locator("#id_password2"))).to_contain_text("too common")
     make_owner(visitor)
+    expect(visitor.get_by_role("heading", name=re.compile("Hello, mara"))).to_be_visible()
     expect(visitor.locator("#text")).to_be_focused()
+    ask(visitor, "What is 2 + 2?")
+    expect_text(visitor, "2 + 2 = 4")
+    expect_state(visitor, "done")
+    expect(visitor).to_have_url(re.compile(r"/c/[\w-]{22}$"))
+    expect(visitor).to_have_title("What is 2 + 2? · llmsite")
+    expect(visitor.locator("#rail-today .rail-item")).to_have_text("What is 2 + 2?")
+    faults.check()
+
+
+def test_the_owner_link_works_once(visitor: Page, new_site: Site) -> None:
+    visitor.goto(owner_link(new_site))
+    expect(visitor).to_have_url(re.compile("/sign-in"))
 
 
 def test_a_wrong_password_names_neither_field(context: Watch, faults: Faults) -> None:

@@ -6,11 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.actions import answer, ask, expect_state, expect_text, sideways
-from tests.browser.conftest import Faults, Watch, owner_link
-from tests.conftest import Site
+from tests.browser.actions import answer, ask, expect_state, expect_text, sideways, violations, wait_until
+from tests.browser.conftest import Faults, Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
@@ -262,37 +261,21 @@ def test_the_announcer_speaks_and_the_log_is_silent(page: Page) -> None:
     ("theme", "width", "locale"),
     [("light", 1440, "en-GB"), ("dark", 390, "en-GB"), ("dark", 1440, "zh-CN"), ("light", 390, "zh-CN")],
 )
-def test_axe_finds_nothing(context: Watch, browser: Browser, serve: Site, axe: str, theme: Any, width: int, locale: str) -> None:
+def test_axe_finds_nothing(context: Watch, axe: str, theme: Any, width: int, locale: str) -> None:
     options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": 900}, "locale": locale}
     page = context(**options).new_page()
     page.goto("/")
-    found = {"new chat": _violations(page, axe)}
+    found = {"new chat": violations(page, axe)}
     ask(page, "给我一个 Markdown 示例" if locale == "zh-CN" else "Show me a markdown example", think=True)
     expect_state(page, "done")
     answer(page).locator("summary").click()
-    found["chat"] = _violations(page, axe)
+    found["chat"] = violations(page, axe)
     page.click("#picker")
-    found["picker"] = _violations(page, axe)
+    found["picker"] = violations(page, axe)
     page.keyboard.press("Escape")
     page.click("#title")
-    found["rename"] = _violations(page, axe)
+    found["rename"] = violations(page, axe)
     stranger = context(storage_state=None, **options).new_page()
     stranger.goto("/sign-in")
-    found["sign-in"] = _violations(stranger, axe)
+    found["sign-in"] = violations(stranger, axe)
     assert {name: each for name, each in found.items() if each} == {}
-
-
-def test_axe_finds_nothing_at_setup(browser: Browser, fresh_site: Site, axe: str) -> None:
-    page = browser.new_context(base_url=fresh_site.url).new_page()
-    page.goto("/setup")
-    assert _violations(page, axe) == []
-    page.goto(owner_link(fresh_site))
-    assert _violations(page, axe) == []
-    page.goto("/c/nothing")
-    assert _violations(page, axe) == []
-
-
-def _violations(page: Page, axe: str) -> list[str]:
-    page.evaluate(axe)  # through the debugger, so the page's policy does not matter
-    report = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [f"{each['id']}: {[node['html'][:160] for node in each['nodes']]}" for each in report["violations"]]
