@@ -85,6 +85,8 @@ class ChatFollower:
         self._conversation, self._leaf, self._missing, self._is_below = await _read_chat(
             self._user, self.conversation_id, self._shown.g
         )
+        if self._conversation is None and self._shown.g:
+            raise NotFound("the chat was deleted")
         # a log that is gone from the room has been saved, so the row that was read before may be behind it: the log stays
         found = generation.find(self._leaf.id) if self._leaf else None
         if found is not None or self._log is None or self._leaf is None or self._log.message_id != self._leaf.id:

@@ -76,6 +76,7 @@ const isComposing = (event) => event.isComposing || event.keyCode === 229 || eve
 document.addEventListener("keydown", (event) => {
   if (isComposing(event)) return;
   if (event.key === "Enter" && event.target.id === "text") return enter(event);
+  if (event.key === "Enter" && event.target.matches?.("#models input, #think-switch input")) return enterChoice(event);
   if (event.key === "Escape") return escape(event);
   if (event.key.toLowerCase() === "o" && event.shiftKey && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -88,6 +89,13 @@ function enter(event) {
   if (isCoarse.matches && !event.ctrlKey && !event.metaKey) return;
   event.preventDefault();
   submit();
+}
+
+// In a choice of the form Enter would press the form's first button, which is another message's.
+function enterChoice(event) {
+  event.preventDefault();
+  if (event.target.name === "model") byId("models").hidePopover();
+  else event.target.click();
 }
 
 // Closes the top layer (the browser does), else stops the answer, else leaves the field.
@@ -103,12 +111,14 @@ document.addEventListener("click", (event) => {
   const suggestion = event.target.closest("[data-suggest]");
   if (!suggestion || !text()) return;
   event.preventDefault();
+  kept = text().value;
   text().value = suggestion.value;
   submit();
 });
 
-// What was typed while the message was on its way belongs to the next one.
+// What was typed while the message was on its way belongs to the next one, and so does what stood there before a suggestion.
 let sent = "";
+let kept = "";
 let rest = null;
 const isSend = (event) => event.detail.requestConfig?.path.endsWith("/send");
 
@@ -122,7 +132,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (!isSend(event) || !event.detail.shouldSwap || event.detail.xhr.status !== 200) return;
   hideStrip("error");
   const now = text().value;
-  rest = now.startsWith(sent) ? now.slice(sent.length).trimStart() : now;
+  rest = kept + (now.startsWith(sent) ? now.slice(sent.length).trimStart() : now);
+  kept = "";
   clearTimeout(draftTimer);
   store(draftKey(), "");
   store("draft:new", "");

@@ -9,6 +9,7 @@ const PING_MS = 25_000;
 const DEAD_MS = 40_000;
 const POLL_AFTER_MS = 6_000;
 const POLL_PAUSE_MS = 200;
+const NEW_CHAT_MS = 500;
 const SOCKET_AGAIN_MS = 60_000;
 const STRIP_AFTER_MS = 2_000;
 const NEVER_MS = 2 ** 31 - 1;
@@ -162,10 +163,14 @@ const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // One held request after another. An abort means that the page moved on: it is asked again with the new cursor.
 async function pollForever() {
-  const loop = { tries: 0, abort: () => loop.controller.abort() };
+  const loop = { tries: 0, abort: () => loop.controller?.abort() };
   poll = loop;
   while (poll === loop) {
     loop.controller = new AbortController();
+    if (!chatId()) {
+      await pause(NEW_CHAT_MS);
+      continue;
+    }
     try {
       const text = await pollOnce(loop.controller.signal);
       if (poll !== loop) return;

@@ -51,6 +51,14 @@ function openRail() {
   rail.querySelector("a, button").focus();
 }
 
+// The step back closes the drawer; htmx, whose handler comes after this one, must not take it for navigation.
+addEventListener("popstate", (event) => {
+  if (!("open" in rail.dataset)) return;
+  event.stopImmediatePropagation();
+  closeRail();
+  menuButton.focus();
+});
+
 function closeRail() {
   if (!("open" in rail.dataset)) return;
   delete rail.dataset.open;
@@ -59,9 +67,7 @@ function closeRail() {
 }
 
 function leaveRail() {
-  if (!("open" in rail.dataset)) return;
-  closeRail();
-  menuButton.focus();
+  if ("open" in rail.dataset) history.back();
 }
 
 menuButton.addEventListener("click", openRail);

@@ -1,6 +1,6 @@
 // How fragments enter the page: in place where they say data-morph, and never for a part of the page that is not there.
 /* global htmx, Idiomorph */
-import { alertReader, announce, byId, say } from "./page.js";
+import { alertReader, announce, byId, say, showStrip } from "./page.js";
 
 const MORPH = {
   morphStyle: "outerHTML",
@@ -75,6 +75,7 @@ const RUNNING = new Set(["queued", "loading", "reading", "thinking", "writing", 
 export function follow() {
   for (const cursor of document.querySelectorAll('i[id^="cur-c:"]')) {
     const { g, n, state } = cursor.dataset;
+    if (state === "gone") showStrip("gone", say("gone"), say("newChat"), () => byId("rail-new").click());
     const article = g && byId(`m-${g}`);
     if (!article || !state) continue;
     const fraction = byId(`m-${g}-status`)?.firstElementChild?.dataset.p;

@@ -35,9 +35,13 @@ def test_a_phone_has_a_drawer_and_sends_by_the_button(context: Watch) -> None:
     expect(page.locator("#rail")).to_be_visible()
     page.locator("#rail-list .rail-item").first.tap()
     expect(page.locator("#rail")).to_be_hidden()
-    page.tap("[data-rail]")
-    page.keyboard.press("Escape")
-    expect(page.locator("#rail")).to_be_hidden()
+    address = page.url
+    for leave in (lambda: page.keyboard.press("Escape"), page.go_back, lambda: page.tap("[data-rail-close]")):
+        page.tap("[data-rail]")
+        expect(page.locator("#rail")).to_be_visible()
+        leave()
+        expect(page.locator("#rail")).to_be_hidden()
+        expect(page).to_have_url(address)
 
 
 @pytest.mark.parametrize("width", [320, 768, 1024, 1200])
@@ -144,6 +148,28 @@ def test_drafts_survive_reload_and_other_chats(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("another")
 
 
+def test_a_suggestion_does_not_cost_the_draft(page: Page) -> None:
+    page.fill("#text", "half a thought")
+    page.get_by_role("button", name="Ask what it can do").click()
+    expect_state(page, "done")
+    expect(page.locator("#messages .said")).to_have_text("What can you do?")
+    expect(page.locator("#text")).to_have_value("half a thought")
+
+
+def test_a_chat_deleted_elsewhere_says_so(page: Page) -> None:
+    ask(page, "Hello")
+    expect_state(page, "done")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="More").click()
+    other.get_by_role("button", name="Delete").click()
+    other.locator("#delete").get_by_role("button", name="Delete").click()
+    page.bring_to_front()
+    expect(page.locator("#banner")).to_contain_text("This chat is no longer there.")
+    page.locator("#banner").get_by_role("button", name="New chat").click()
+    expect(page.locator("#messages.hello")).to_be_visible()
+
+
 def test_what_is_typed_while_a_message_is_sent_is_kept(page: Page) -> None:
     page.route("**/send", lambda route: (page.keyboard.type(" and more"), route.continue_()))
     ask(page, "Hello")
@@ -214,9 +240,7 @@ def test_the_reader_is_not_moved_by_new_text(page: Page) -> None:
     assert page.evaluate("document.getElementById('scroller').scrollTop") == 0
     page.bring_to_front()
     page.click("#jump")
-    page.wait_for_function(
-        "() => { const s = document.getElementById('scroller'); return s.scrollHeight - s.clientHeight - s.scrollTop < 2; }"
-    )
+    wait_until(page, _AT_END)
 
 
 def test_an_unknown_address_has_a_page(page: Page, faults: Faults) -> None:
@@ -246,6 +270,14 @@ def test_it_can_be_used_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     expect_state(page, "done")
     expect(page.locator("#text")).to_be_focused()
+    page.focus("#think-switch input")
+    page.keyboard.press("Enter")
+    page.focus("#picker")
+    page.keyboard.press("Enter")
+    page.focus("#models input:checked")
+    page.keyboard.press("Enter")
+    expect(page.locator("#models")).to_be_hidden()
+    expect(page.locator("#messages > .turn")).to_have_count(2)
     page.keyboard.press("Control+Shift+O")
     expect(page.locator("#messages.hello")).to_be_visible()
     expect(page.locator("#text")).to_be_focused()
