@@ -46,7 +46,7 @@ def expect_text(page: Page, text: str) -> None:
 
 def wait_until(page: Page, expression: str) -> None:
     """Ask until the expression is true; Playwright's own waiting needs `eval`, which the page's policy forbids."""
-    for _ in range(3000):
+    for _ in range(12_000):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(5)
