@@ -50,7 +50,7 @@ def wait_until(page: Page, expression: str) -> None:
         if page.evaluate(expression):
             return
         page.wait_for_timeout(5)
-    raise AssertionError(f"never became true: {expression}")
+    raise AssertionError(f"never became true: {expression}\n{page.locator('main').inner_text()}")
 
 
 def runners_of(site: Site) -> list[psutil.Process]:
