@@ -6,11 +6,14 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
 import time
+
+import psutil
 
 _IN_TERMINAL = """
 import fcntl, termios
@@ -36,7 +39,16 @@ class Terminal:
         self.written = ""
 
     def type(self, keys: str) -> None:
+        """Send keys. Ctrl+C waits until the program sleeps: readline forgets a signal that comes just before it does."""
+        if "\x03" in keys:
+            self._wait_until_asleep()
         os.write(self._master, keys.encode())
+
+    def _wait_until_asleep(self) -> None:
+        program, deadline = psutil.Process(self._process.pid), time.monotonic() + _SECONDS
+        while program.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, f"it never slept:\n{self.written}"
+            time.sleep(0.001)
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
         """Until the pattern was written so many times since the start."""
@@ -58,6 +70,7 @@ class Terminal:
         os.close(self._master)
 
     def _read(self) -> bool:
+        assert select.select([self._master], [], [], _SECONDS)[0], f"nothing came for {_SECONDS:g} s:\n{self.written}"
         try:
             piece = os.read(self._master, 65536)
         except OSError:  # Linux tells so that the last process closed the terminal
