@@ -13,8 +13,6 @@ import sys
 import termios
 import time
 
-import psutil
-
 _IN_TERMINAL = """
 import fcntl, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -23,6 +21,7 @@ main()
 """
 _PARTS = re.compile(r"\x1b\[\?[0-9;]*[hl]|\x1b\[\d*D|\x1b\[[0-9;]*[A-Za-z]|\r|\n|\x08|\x07|[^\x1b\r\n\x08\x07]+|\x1b")
 _SECONDS = 60.0
+_IGNORED_SECONDS = 3.0
 
 
 class Terminal:
@@ -39,16 +38,11 @@ class Terminal:
         self.written = ""
 
     def type(self, keys: str) -> None:
-        """Send keys. Ctrl+C waits until the program sleeps: readline forgets a signal that comes just before it does."""
-        if "\x03" in keys:
-            self._wait_until_asleep()
+        """Send keys. Ctrl+C at a prompt is pressed again when nothing follows: CPython looks at a signal that comes between
+        printing the prompt and waiting for keys only with the next key, so a person presses again, too."""
         os.write(self._master, keys.encode())
-
-    def _wait_until_asleep(self) -> None:
-        program, deadline = psutil.Process(self._process.pid), time.monotonic() + _SECONDS
-        while program.status() != psutil.STATUS_SLEEPING:
-            assert time.monotonic() < deadline, f"it never slept:\n{self.written}"
-            time.sleep(0.001)
+        if keys == "\x03" and not select.select([self._master], [], [], _IGNORED_SECONDS)[0]:
+            os.write(self._master, keys.encode())
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
         """Until the pattern was written so many times since the start."""
