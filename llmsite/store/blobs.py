@@ -166,7 +166,7 @@ class BlobStore:
             status = path.lstat()
         except OSError:
             return None
-        return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 else None
+        return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else None
 
 
 class BlobWriter:

@@ -55,6 +55,10 @@ htmx.defineExtension("present", { transformResponse: onlyPresent });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { detail } = event;
   if (!detail.shouldSwap) return;
+  if (isLateStop(detail.requestConfig.path)) {
+    detail.shouldSwap = false;
+    return;
+  }
   const html = onlyPresent(detail.serverResponse);
   detail.serverResponse = detail.target.id === "messages" ? parsed(html, withoutTwins) : html;
   if (detail.requestConfig.elt.isConnected) return;
@@ -62,6 +66,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   detail.shouldSwap = false;
   applyBatch(detail.serverResponse);
 });
+
+// "Stopping", when the socket has already told that it stopped.
+function isLateStop(path) {
+  const article = byId(`m-${/^\/g\/([^/]+)\/stop$/.exec(path)?.[1]}`);
+  return article !== null && !RUNNING.has(article.dataset.state);
+}
 
 // One batch that came by polling, applied like one from the socket.
 export function applyBatch(html) {

@@ -14,14 +14,14 @@ import termios
 import time
 
 _IN_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a login gives it; a test run in the background ignores it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from llmsite.cli.main import main
 main()
 """
 _PARTS = re.compile(r"\x1b\[\?[0-9;]*[hl]|\x1b\[\d*D|\x1b\[[0-9;]*[A-Za-z]|\r|\n|\x08|\x07|[^\x1b\r\n\x08\x07]+|\x1b")
 _SECONDS = 60.0
-_IGNORED_SECONDS = 3.0
 
 
 class Terminal:
@@ -38,11 +38,7 @@ class Terminal:
         self.written = ""
 
     def type(self, keys: str) -> None:
-        """Send keys. Ctrl+C at a prompt is pressed again when nothing follows: CPython looks at a signal that comes between
-        printing the prompt and waiting for keys only with the next key, so a person presses again, too."""
         os.write(self._master, keys.encode())
-        if keys == "\x03" and not select.select([self._master], [], [], _IGNORED_SECONDS)[0]:
-            os.write(self._master, keys.encode())
 
     def wait_for(self, pattern: str, count: int = 1) -> None:
         """Until the pattern was written so many times since the start."""
