@@ -443,10 +443,10 @@ def test_T82_also_in_fragments(served: Served) -> None:
     before = served.state()["peak_kib"]
     with websocket(served) as client:
         client.send(b"x" * 100, is_last=False)
-        with suppress(OSError):
+        with suppress(OSError):  # whether the client has written all before it learns of the close is a matter of speed
             for _ in range(100_000):
                 client.send(b"x" * 100, 0, is_last=False)
-            pytest.fail("took 10 MB in fragments")
+        served.wait_for(lambda state: state["socket"].startswith("closed"))
     assert served.state()["peak_kib"] - before <= 2048
 
 
