@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -24,6 +25,7 @@ def ask(page: Page, text: str, *, think: bool = False) -> None:
     if switch.count() and switch.is_checked() != think:
         page.locator("#think-switch").click()
     page.fill("#text", text)
+    page.wait_for_load_state()  # after a sign-in the box is there before the script that reads Enter
     page.press("#text", "Enter")
 
 
@@ -46,7 +48,8 @@ def expect_text(page: Page, text: str) -> None:
 
 def wait_until(page: Page, expression: str) -> None:
     """Ask until the expression is true; Playwright's own waiting needs `eval`, which the page's policy forbids."""
-    for _ in range(12_000):
+    deadline = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < deadline:
         if page.evaluate(expression):
             return
         page.wait_for_timeout(5)
