@@ -1,4 +1,4 @@
-"""What comes back from a model: chunks of an answer, what the engine does meanwhile, and what is loaded."""
+"""What comes back from a model: chunks of an answer, what the engine does meanwhile, what is loaded, how far a job is."""
 
 from __future__ import annotations
 
@@ -76,6 +76,16 @@ class Phase:
     fraction: float = 0.0
     num_tokens: int = 0
     num_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One frame of a job: what it does now and, for a blob, how many of `total` bytes it has (catalogue 2.16 to 2.18)."""
+
+    status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,15 @@ class Limits:
     runner_starts: int = 3
     prefix_cache_bytes: int = 0
     """Host memory for saved prefixes; 0 takes an eighth of the machine's memory, at most 8 GiB."""
+    # jobs
+    job_lease_seconds: float = 60
+    job_beat_seconds: float = 15
+    job_sweep_seconds: float = 5
+    job_starts: int = 3
+    """Starts of a job without any progress between them; then it is given up."""
+    jobs_kept: int = 200
+    pulls: int = 2
+    pulls_queued: int = 20
     # people
     message_chars: int = 1_000_000
     conversations_per_user: int = 100_000
