@@ -31,7 +31,7 @@ _INT64: Final = 2**63
 
 def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[GenerateRequest, bool]:
     """The request of `POST /api/generate`, and whether to stream (catalogue 2.5). Raises `InvalidRequest`, `InvalidOption`."""
-    fields = _read_object(decode_body(body, limits), "GenerateRequest", _GENERATE, "api.GenerateRequest")
+    fields = read_object(decode_body(body, limits), "GenerateRequest", _GENERATE, "api.GenerateRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)
     context = tuple(fields.pop("context", ()))
@@ -43,7 +43,7 @@ def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[Generat
 
 def parse_chat(body: bytes, limits: Limits, user: str = "") -> tuple[ChatRequest, bool]:
     """The request of `POST /api/chat`, and whether to stream (catalogue 2.6). Raises `InvalidRequest`, `InvalidOption`."""
-    fields = _read_object(decode_body(body, limits), "ChatRequest", _CHAT, "api.ChatRequest")
+    fields = read_object(decode_body(body, limits), "ChatRequest", _CHAT, "api.ChatRequest")
     stream = fields.pop("stream", True)
     _check_top_logprobs(fields)
     if len(fields.get("messages", ())) > limits.messages:
@@ -79,19 +79,19 @@ def _go_quote(value: Any) -> str:
 
 def read_string(value: Any, field: str) -> str:
     if not isinstance(value, str):
-        raise _wrong_type(value, field, "string")
+        raise wrong_type(value, field, "string")
     return value
 
 
 def read_bool(value: Any, field: str) -> bool:
     if not isinstance(value, bool):
-        raise _wrong_type(value, field, "bool")
+        raise wrong_type(value, field, "bool")
     return value
 
 
 def read_int(value: Any, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise _wrong_type(value, field, "int")
+        raise wrong_type(value, field, "int")
     return value
 
 
@@ -101,15 +101,15 @@ def read_anything(value: Any, field: str) -> Any:
 
 def _read_context(value: Any, field: str) -> list[int]:
     if not isinstance(value, list):
-        raise _wrong_type(value, field, "[]int")
+        raise wrong_type(value, field, "[]int")
     for each in value:
         read_int(each, field)
     return value
 
 
-def _read_options(value: Any, field: str) -> dict[str, Any]:
+def read_options(value: Any, field: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong_type(value, field, "map[string]interface {}")
+        raise wrong_type(value, field, "map[string]interface {}")
     return value
 
 
@@ -134,7 +134,7 @@ def _read_keep_alive(value: Any, field: str) -> float | None:
 
 def _read_images(value: Any, field: str) -> tuple[bytes, ...]:
     if not isinstance(value, list):
-        raise _wrong_type(value, field, "[]api.ImageData")
+        raise wrong_type(value, field, "[]api.ImageData")
     return tuple(_decode_base64(each, field) for each in value if each is not None)
 
 
@@ -144,7 +144,7 @@ _NO_BASE64: Final = re.compile(r"[^A-Za-z0-9+/\r\n]")
 def _decode_base64(value: Any, field: str) -> bytes:
     """Standard base64 with padding; line breaks are skipped, as Go does."""
     if not isinstance(value, str):
-        raise _wrong_type(value, field, "[]uint8")
+        raise wrong_type(value, field, "[]uint8")
     bad = _NO_BASE64.search(value.rstrip("=\r\n"))
     if bad:
         raise InvalidRequest(f"illegal base64 data at input byte {len(value[: bad.start()].encode())}")
@@ -154,51 +154,51 @@ def _decode_base64(value: Any, field: str) -> bytes:
         raise InvalidRequest(f"illegal base64 data at input byte {len(value) // 4 * 4}") from error
 
 
-def _read_messages(value: Any, field: str) -> tuple[Message, ...]:
+def read_messages(value: Any, field: str) -> tuple[Message, ...]:
     if not isinstance(value, list):
-        raise _wrong_type(value, field, "[]api.Message")
+        raise wrong_type(value, field, "[]api.Message")
     return tuple(_read_message(each, field) for each in value)
 
 
 def _read_message(value: Any, field: str) -> Message:
-    fields = _read_object(value, field, _MESSAGE, f"struct field {field} of type api.Message")
+    fields = read_object(value, field, _MESSAGE, f"struct field {field} of type api.Message")
     return Message(role=fields.pop("role", "").lower(), **fields)
 
 
 def _read_tool_calls(value: Any, field: str) -> tuple[ToolCall, ...]:
     if not isinstance(value, list):
-        raise _wrong_type(value, field, "[]api.ToolCall")
+        raise wrong_type(value, field, "[]api.ToolCall")
     return tuple(_read_tool_call(each, field) for each in value)
 
 
 def _read_tool_call(value: Any, field: str) -> ToolCall:
-    call = _read_object(value, field, _TOOL_CALL, f"struct field {field} of type api.ToolCall")
+    call = read_object(value, field, _TOOL_CALL, f"struct field {field} of type api.ToolCall")
     function = call.get("function", {})
     return ToolCall(function.get("name", ""), function.get("arguments", {}), function.get("index", 0), call.get("id", ""))
 
 
 def _read_called_function(value: Any, field: str) -> dict[str, Any]:
-    return _read_object(value, field, _CALLED_FUNCTION, f"struct field {field} of type api.ToolCallFunction")
+    return read_object(value, field, _CALLED_FUNCTION, f"struct field {field} of type api.ToolCallFunction")
 
 
 def _read_arguments(value: Any, field: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong_type(value, field, "api.ToolCallFunctionArguments")
+        raise wrong_type(value, field, "api.ToolCallFunctionArguments")
     return value
 
 
 def _read_tools(value: Any, field: str) -> tuple[Tool, ...]:
     if not isinstance(value, list):
-        raise _wrong_type(value, field, "api.Tools")
+        raise wrong_type(value, field, "api.Tools")
     return tuple(_read_tool(each, field) for each in value)
 
 
 def _read_tool(value: Any, field: str) -> Tool:
     if not isinstance(value, dict):
-        raise _wrong_type(value, field, "api.Tool")
+        raise wrong_type(value, field, "api.Tool")
     function = value.get("function") or {}
     if not isinstance(function, dict):
-        raise _wrong_type(function, f"{field}.function", "api.ToolFunction")
+        raise wrong_type(function, f"{field}.function", "api.ToolFunction")
     for key in ("name", "description"):
         if function.get(key) is not None:
             read_string(function[key], f"{field}.function.{key}")
@@ -213,7 +213,7 @@ _MODEL_FIELDS: Final[dict[str, Reader]] = {
     "stream": read_bool,
     "format": read_anything,
     "keep_alive": _read_keep_alive,
-    "options": _read_options,
+    "options": read_options,
     "think": _read_think,
     "truncate": read_bool,
     "shift": read_bool,
@@ -232,7 +232,7 @@ _GENERATE: Final[dict[str, Reader]] = _MODEL_FIELDS | {
     "raw": read_bool,
     "images": _read_images,
 }
-_CHAT: Final[dict[str, Reader]] = _MODEL_FIELDS | {"messages": _read_messages, "tools": _read_tools}
+_CHAT: Final[dict[str, Reader]] = _MODEL_FIELDS | {"messages": read_messages, "tools": _read_tools}
 _MESSAGE: Final[dict[str, Reader]] = {
     "role": read_string,
     "content": read_string,
@@ -246,7 +246,7 @@ _TOOL_CALL: Final[dict[str, Reader]] = {"id": read_string, "function": _read_cal
 _CALLED_FUNCTION: Final[dict[str, Reader]] = {"index": read_int, "name": read_string, "arguments": _read_arguments}
 
 
-def _read_object(value: Any, field: str, readers: Mapping[str, Reader], go_target: str) -> dict[str, Any]:
+def read_object(value: Any, field: str, readers: Mapping[str, Reader], go_target: str) -> dict[str, Any]:
     """The known, set fields of a JSON object by attribute name. `go_target` is what Go would have decoded into."""
     if value is None:
         return {}
@@ -261,7 +261,7 @@ def _read_object(value: Any, field: str, readers: Mapping[str, Reader], go_targe
     return found
 
 
-def _wrong_type(value: Any, field: str, go_type: str) -> InvalidRequest:
+def wrong_type(value: Any, field: str, go_type: str) -> InvalidRequest:
     return InvalidRequest(f"json: cannot unmarshal {_go_kind(value)} into Go struct field {field} of type {go_type}")
 
 
