@@ -135,11 +135,28 @@ class LongArray:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Metadata and tensors of one file. Arrays beyond 1,024 elements, and all of the tokenizer's, are `LongArray`."""
+    """Metadata and tensors of one file. Arrays beyond 1,024 elements, and all of the tokenizer's, are `LongArray`.
+
+    `data_start` is where the first tensor stands, `data_end` where the last one and its padding end.
+    """
 
     metadata: dict[str, Any]
     tensors: tuple[TensorInfo, ...]
     size_bytes: int
+    version: int
+    alignment: int
+    data_start: int
+    _data: bytearray
+    _records: dict[str, tuple[int, int]]
+
+    @property
+    def data_end(self) -> int:
+        return max((round_up(each.offset + each.size_bytes, self.alignment) for each in self.tensors), default=self.data_start)
+
+    def record(self, key: str) -> bytes:
+        """Key, type and value as they stand in the file."""
+        start, end = self._records[key]
+        return bytes(self._data[start:end])
 
 
 def read_header(file: BinaryIO, size_bytes: int, limits: Limits) -> GgufHeader:
@@ -154,9 +171,12 @@ def read_header(file: BinaryIO, size_bytes: int, limits: Limits) -> GgufHeader:
         raise wrong("key count", "is larger than the file or the limit allows")
     if num_tensors > limits.gguf_tensors or num_tensors * 32 > size_bytes:
         raise wrong("tensor count", "is larger than the file or the limit allows")
-    metadata = _read_metadata(cursor, num_keys)
+    metadata, records = _read_metadata(cursor, num_keys)
     declared = [_read_tensor(cursor) for _ in range(num_tensors)]
-    return GgufHeader(metadata, _place_tensors(declared, cursor, _alignment(metadata)), size_bytes)
+    alignment = _alignment(metadata)
+    start = round_up(cursor.position, alignment)
+    tensors = _place_tensors(declared, start, size_bytes, alignment)
+    return GgufHeader(metadata, tensors, size_bytes, version, alignment, start, cursor.data, records)
 
 
 def wrong(field: str, problem: str) -> InvalidModelFile:
@@ -228,14 +248,18 @@ class _Cursor:
         self.ensure(0, field)
 
 
-def _read_metadata(cursor: _Cursor, num_keys: int) -> dict[str, Any]:
+def _read_metadata(cursor: _Cursor, num_keys: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    """Values by key, and where each record stands."""
     metadata: dict[str, Any] = {}
+    records: dict[str, tuple[int, int]] = {}
     for index in range(num_keys):
+        start = cursor.position
         key = cursor.text(f"key {index}", 65_535)
         if not key or key in metadata:
             raise wrong(f"key {index}", f'"{_shown(key)}" is empty or stands there twice')
         metadata[key] = _read_value(cursor, cursor.number("I", 4, f"type of {_shown(key)}"), _shown(key))
-    return metadata
+        records[key] = start, cursor.position
+    return metadata, records
 
 
 def _shown(text: str) -> str:
@@ -309,9 +333,8 @@ def _read_tensor(cursor: _Cursor) -> TensorInfo:
     return TensorInfo(name, type_name, shape, offset, num_elements // block * block_bytes)
 
 
-def _place_tensors(declared: list[TensorInfo], cursor: _Cursor, alignment: int) -> tuple[TensorInfo, ...]:
+def _place_tensors(declared: list[TensorInfo], start: int, size_bytes: int, alignment: int) -> tuple[TensorInfo, ...]:
     """Tensors with offsets in the file. They stand one after another, each at a multiple of `alignment`, as llama.cpp demands."""
-    start = _round_up(cursor.position, alignment)
     names: set[str] = set()
     placed: list[TensorInfo] = []
     expected = 0
@@ -320,14 +343,15 @@ def _place_tensors(declared: list[TensorInfo], cursor: _Cursor, alignment: int) 
         if tensor.name in names:
             raise wrong(field, "stands there twice")
         names.add(tensor.name)
-        if start + tensor.offset + tensor.size_bytes > cursor.size_bytes:
+        if start + tensor.offset + tensor.size_bytes > size_bytes:
             raise InvalidModelFile(f"{field} lies outside the file")
         if tensor.offset != expected:
             raise InvalidModelFile(f"{field} has offset {tensor.offset}, expected {expected}")
-        expected = _round_up(tensor.offset + tensor.size_bytes, alignment)
+        expected = round_up(tensor.offset + tensor.size_bytes, alignment)
         placed.append(replace(tensor, offset=start + tensor.offset))
     return tuple(placed)
 
 
-def _round_up(value: int, step: int) -> int:
+def round_up(value: int, step: int) -> int:
+    """The next multiple of `step`."""
     return (value + step - 1) // step * step
