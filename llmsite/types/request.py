@@ -1,4 +1,4 @@
-"""What is asked of a model. `api` and `chat` build these, `inference` answers them."""
+"""What is asked of a model, or to make one of. `api` and `chat` build these; `inference` answers, jobs carry out."""
 
 from __future__ import annotations
 
@@ -74,3 +74,29 @@ class TokenizeRequest:
 
 
 Request = GenerateRequest | ChatRequest | PsRequest | TokenizeRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """What to make a model of (catalogue 2.18). It starts a job; no client answers it.
+
+    `source` is the name after `from`. `files`, `adapters` and `draft_files`: the path as the client named it, to the digest of an
+    uploaded blob; None where the request has no such key. `info`: what to write into the config instead of what the files say.
+    """
+
+    model: str
+    source: str = ""
+    files: dict[str, str] | None = None
+    adapters: dict[str, str] | None = None
+    draft_files: dict[str, str] | None = None
+    quantize: str = ""
+    draft_quantize: str = ""
+    template: str = ""
+    system: str = ""
+    licenses: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    messages: tuple[Message, ...] = ()
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    info: dict[str, Any] = field(default_factory=dict)
