@@ -90,6 +90,7 @@ ROOMS: dict[str, set[str]] = {
         "llmsite.registry",
         "llmsite.prompt",
         "llmsite.inspector.pool",
+        "llmsite.engine.quantize",
         "llmsite.accounts",
         "llmsite.backend",
     },

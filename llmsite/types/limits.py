@@ -53,7 +53,10 @@ class Limits:
     manifest_bytes: int = 4 * MIB
     manifest_layers: int = 2_048
     layer_text_bytes: int = 4 * MIB
+    modelfile_bytes: int = 1 * MIB
     partial_seconds: float = 7 * 24 * 3600
+    quantize_memory_bytes: int = 1 * GIB
+    """Beside the source file, which is mapped."""
     # templates
     template_bytes: int = 256 * KIB
     template_steps: int = 200_000
@@ -89,4 +92,5 @@ class Limits:
     messages_per_conversation: int = 20_000
     owner_link_seconds: float = 15 * 60
     sign_in_tries: int = 10
+    keys_per_user: int = 50
     shutdown_seconds: float = 20
