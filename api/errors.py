@@ -25,6 +25,7 @@ STATUSES: Final[dict[type[errors.LlmsiteError], int]] = {
     errors.RequestTooLarge: 413,
     errors.Canceled: 499,
     errors.EngineError: 500,
+    errors.RegistryError: 500,
     errors.Busy: 503,
     errors.NotEnoughMemory: 503,
     errors.StorageFull: 507,

@@ -20,6 +20,7 @@
     ├── NotEnoughMemory           the model does not fit now
     ├── StorageFull               the disk is
     ├── Canceled                  the asker went away
+    ├── RegistryError             a registry refused, failed or sent what it must not
     └── EngineError               inference failed
         ├── LoadFailed
         ├── LoadTimeout
@@ -91,6 +92,9 @@ class StorageFull(LlmsiteError): ...
 
 
 class Canceled(LlmsiteError): ...
+
+
+class RegistryError(LlmsiteError): ...
 
 
 class EngineError(LlmsiteError): ...

@@ -57,6 +57,25 @@ class Limits:
     partial_seconds: float = 7 * 24 * 3600
     quantize_memory_bytes: int = 1 * GIB
     """Beside the source file, which is mapped."""
+    # registries
+    pull_connect_seconds: float = 10
+    pull_first_byte_seconds: float = 60
+    pull_idle_seconds: float = 30
+    pull_rate_seconds: float = 60
+    pull_rate_bytes: int = 60 * KIB
+    """Fewer bytes of a body than these in `pull_rate_seconds` count as a stall."""
+    pull_redirects: int = 5
+    pull_retries: int = 6
+    pull_attempts: int = 100
+    pull_backoff_seconds: float = 1
+    pull_wait_seconds: float = 60
+    """The longest that a registry's `Retry-After` is obeyed at once."""
+    pull_connections: int = 4
+    pull_part_bytes: int = 16 * MIB
+    pull_record_bytes: int = 1 * MIB
+    push_part_bytes: int = 100_000_000
+    registry_reply_bytes: int = 64 * KIB
+    registry_error_chars: int = 200
     # templates
     template_bytes: int = 256 * KIB
     template_steps: int = 200_000
