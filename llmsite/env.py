@@ -112,6 +112,29 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("LLMSITE_HOME", Path.home() / ".llmsite", _path, "folder of the database, keys and run files"),
     Variable("LLMSITE_API_AUTH", "auto", _one_of("auto", "required", "off"), "auto: loopback callers need no key; required; off"),
     Variable("LLMSITE_OPEN_API_CONFIRM", "", str, "must be i-understand to serve beyond loopback without keys"),
+    Variable(
+        "LLMSITE_REGISTRY_PUBLIC", False, _boolean, "let everybody who reaches this site pull its models from /v2 without a key"
+    ),
+    Variable(
+        "LLMSITE_REGISTRY_PUSH",
+        "key",
+        _one_of("key", "loopback", "off"),
+        "who may push models to /v2: key holders with the right; loopback: also callers of this machine; off",
+    ),
+    Variable(
+        "LLMSITE_REGISTRY_ALLOW",
+        (),
+        _words,
+        "registries (host or host:port, comma separated) that a site beyond loopback may reach at private addresses",
+    ),
+    Variable(
+        "LLMSITE_REGISTRY_PROXY",
+        "",
+        str,
+        "proxy for pulls and pushes: a URL, or environment for HTTP_PROXY, HTTPS_PROXY and NO_PROXY; default none",
+    ),
+    Variable("HF_TOKEN", "", str, "token for gated and private repositories of Hugging Face"),
+    Variable("HF_ENDPOINT", "https://huggingface.co", str, "the hub that names under hf.co are pulled from"),
     Variable("LLMSITE_ALLOWED_HOSTS", (), _words, "further names in the Host header, comma separated"),
     Variable("LLMSITE_INSECURE_HTTP", False, _boolean, "sign-in cookies without TLS beyond loopback"),
     Variable("LLMSITE_DATABASE_URL", "", str, "postgresql://…; default SQLite under LLMSITE_HOME"),
@@ -223,6 +246,25 @@ def models_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The store's root: OLLAMA_MODELS, else `models` under LLMSITE_HOME."""
     folder: Path = read("OLLAMA_MODELS", environ) or read("LLMSITE_HOME", environ) / "models"
     return folder
+
+
+def registry_keys_file(environ: Mapping[str, str] | None = None) -> Path:
+    """Where `login` keeps the keys of other sites: a JSON object of host to key, mode 0600."""
+    home: Path = read("LLMSITE_HOME", environ)
+    return home / "registry-keys.json"
+
+
+def registry_proxies(environ: Mapping[str, str] | None = None) -> tuple[str, str, tuple[str, ...]]:
+    """Proxy for http, proxy for https, and the hosts asked directly: what LLMSITE_REGISTRY_PROXY says."""
+    source = os.environ if environ is None else environ
+    proxy: str = read("LLMSITE_REGISTRY_PROXY", source)
+    if proxy != "environment":
+        return proxy, proxy, ()
+
+    def either(name: str) -> str:
+        return _clean(source.get(name, "") or source.get(name.lower(), ""))
+
+    return either("HTTP_PROXY"), either("HTTPS_PROXY"), _words(either("NO_PROXY"))
 
 
 def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
