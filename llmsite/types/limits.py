@@ -5,8 +5,9 @@ Names end in their unit: `_bytes`, `_seconds`; anything else is a count. A bound
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -113,3 +114,8 @@ class Limits:
     sign_in_tries: int = 10
     keys_per_user: int = 50
     shutdown_seconds: float = 20
+
+    def finite(self) -> Limits:
+        """The same bounds with a large number for `unlimited`, which JSON cannot say."""
+        endless: dict[str, Any] = {each.name: 1e9 for each in fields(self) if getattr(self, each.name) == math.inf}
+        return replace(self, **endless)
