@@ -20,6 +20,8 @@ from llmsite.inspector.frames import (
     Facts,
     Inspected,
     InspectGo,
+    Listed,
+    ListGguf,
     Prompt,
     Question,
     ReadGguf,
@@ -32,6 +34,7 @@ from llmsite.inspector.frames import (
 )
 from llmsite.prompt.template import Renderer
 from llmsite.store.gguf import gather_facts, read_header
+from llmsite.store.gguf_listing import list_header
 from llmsite.types.errors import InvalidModelFile, LlmsiteError, TemplateLimit, to_wire
 from llmsite.types.limits import Limits
 
@@ -56,12 +59,19 @@ class Inspector:
                 (descriptor,) = descriptors
                 with os.fdopen(descriptor, "rb") as file:
                     return Facts(gather_facts(read_header(file, size_bytes, self._limits), self._limits))
+            case ListGguf(size_bytes, with_arrays, hidden):
+                (descriptor,) = descriptors
+                with os.fdopen(descriptor, "rb") as file:
+                    header = read_header(file, size_bytes, self._limits)
+                return Listed(list_header(header, with_arrays=with_arrays, hidden=hidden))
             case Configure():
                 return Ready()
 
     def encoded(self, question: Question, descriptors: list[int]) -> bytes:
         """The frame to send back, whatever happened that was foreseen. Raises `MemoryError`."""
-        _allow_seconds(self._limits.inspector_seconds if isinstance(question, ReadGguf) else self._limits.template_seconds)
+        _allow_seconds(
+            self._limits.inspector_seconds if isinstance(question, ReadGguf | ListGguf) else self._limits.template_seconds
+        )
         try:
             frame = encode(self.answer(question, descriptors))
         except UnicodeEncodeError:
@@ -74,7 +84,9 @@ class Inspector:
 
 
 def _too_much(question: Question) -> LlmsiteError:
-    if isinstance(question, ReadGguf):
+    if isinstance(question, ListGguf) and question.with_arrays:
+        return InvalidModelFile("the arrays in the model's file are larger than the limit; ask without verbose")
+    if isinstance(question, ReadGguf | ListGguf):
         return InvalidModelFile("not a valid gguf file: its header needs more memory than the limit")
     return TemplateLimit("template exceeded its limit")
 

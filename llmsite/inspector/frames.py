@@ -1,7 +1,8 @@
 """What the pool asks a child and what comes back: length-prefixed JSON frames over a socket pair. Both ends import this.
 
-A frame is four bytes of length, big-endian, and one JSON object. The file of `ReadGguf` travels beside its frame, as a
-descriptor. A child is assumed to be taken over one day, so its frames are bounded and checked before they are believed.
+A frame is four bytes of length, big-endian, and one JSON object. The file of `ReadGguf` and `ListGguf` travels beside its
+frame, as a descriptor. A child is assumed to be taken over one day, so its frames are bounded and checked before they are
+believed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from llmsite.prompt.capabilities import TemplateFacts
 from llmsite.prompt.job import RenderJob
 from llmsite.store.gguf import GgufFacts
+from llmsite.store.gguf_listing import GgufListing
 from llmsite.types.errors import ProtocolError
 from llmsite.types.limits import Limits
 
@@ -34,6 +36,14 @@ class ReadGguf(msgspec.Struct, tag_field="type", tag="gguf", frozen=True):
     size_bytes: int
 
 
+class ListGguf(msgspec.Struct, tag_field="type", tag="list", frozen=True):
+    """Tell everything that stands in the header of the file whose descriptor comes along. Answered by `Listed`."""
+
+    size_bytes: int
+    with_arrays: bool
+    hidden: tuple[str, ...]
+
+
 class Render(msgspec.Struct, tag_field="type", tag="render", frozen=True):
     """Answered by `Prompt`."""
 
@@ -46,7 +56,7 @@ class InspectGo(msgspec.Struct, tag_field="type", tag="inspect", frozen=True):
     source: str
 
 
-Question = Configure | ReadGguf | Render | InspectGo
+Question = Configure | ReadGguf | ListGguf | Render | InspectGo
 
 
 class Ready(msgspec.Struct, tag_field="type", tag="ready", frozen=True): ...
@@ -54,6 +64,12 @@ class Ready(msgspec.Struct, tag_field="type", tag="ready", frozen=True): ...
 
 class Facts(msgspec.Struct, tag_field="type", tag="facts", frozen=True):
     facts: GgufFacts
+
+
+class Listed(msgspec.Struct, tag_field="type", tag="listed", frozen=True):
+    """JSON that is checked and handed on, not walked: it may be megabytes."""
+
+    listing: GgufListing
 
 
 class Prompt(msgspec.Struct, tag_field="type", tag="prompt", frozen=True):
@@ -72,7 +88,7 @@ class Refused(msgspec.Struct, tag_field="type", tag="refused", frozen=True):
     is_last: bool = False
 
 
-Answer = Ready | Facts | Prompt | Inspected | Refused
+Answer = Ready | Facts | Listed | Prompt | Inspected | Refused
 
 _encoder = msgspec.json.Encoder()
 _questions: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)

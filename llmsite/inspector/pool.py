@@ -13,8 +13,7 @@ import signal
 import socket
 import subprocess  # a fixed command of ours
 import sys
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -26,6 +25,8 @@ from llmsite.inspector.frames import (
     Facts,
     Inspected,
     InspectGo,
+    Listed,
+    ListGguf,
     Prompt,
     Question,
     ReadGguf,
@@ -40,6 +41,7 @@ from llmsite.inspector.frames import (
 from llmsite.prompt.capabilities import TemplateFacts, inspect_jinja
 from llmsite.prompt.job import RenderJob, TemplateKind
 from llmsite.store.gguf import GgufFacts
+from llmsite.store.gguf_listing import GgufListing
 from llmsite.types.errors import EngineError, InvalidModelFile, LlmsiteError, ProtocolError, TemplateLimit, from_wire
 from llmsite.types.limits import Limits
 
@@ -91,6 +93,13 @@ class InspectorPool:
             question = ReadGguf(os.fstat(file.fileno()).st_size)
             answer = await self._ask(question, Facts, self._limits.inspector_seconds, file.fileno(), is_foreign=True)
         return answer.facts
+
+    async def list_gguf(self, path: Path | str, *, with_arrays: bool = False, hidden: Iterable[str] = ()) -> GgufListing:
+        """Everything that stands in a GGUF file's header, as JSON. Raises `InvalidModelFile`, `FileNotFoundError`."""
+        with open(path, "rb") as file:  # noqa: ASYNC230  opening is quick; the child reads
+            question = ListGguf(os.fstat(file.fileno()).st_size, with_arrays, tuple(hidden))
+            answer = await self._ask(question, Listed, self._limits.inspector_seconds, file.fileno(), is_foreign=True)
+        return answer.listing
 
     async def render(self, job: RenderJob, *, is_foreign: bool = False) -> str:
         """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds."""
@@ -173,7 +182,7 @@ class InspectorPool:
         self._children.add(child)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                _expect(await child.ask(encode(Configure(_finite(self._limits))), self._limits), Ready)
+                _expect(await child.ask(encode(Configure(self._limits.finite())), self._limits), Ready)
         except BaseException as error:
             await self._discard(child)
             if isinstance(error, TimeoutError | ConnectionError | EOFError):
@@ -199,7 +208,7 @@ class BlockingInspector:
 
     def __enter__(self) -> Self:
         self._child = _Child(self._environ, is_blocking=True)
-        self._exchange(Configure(_finite(self._limits)), Ready, _START_SECONDS)
+        self._exchange(Configure(self._limits.finite()), Ready, _START_SECONDS)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -325,7 +334,7 @@ def _expect(answer: Answer, kind: type[A]) -> A:
 
 def _exceeded(question: Question) -> LlmsiteError:
     """The error of a question that its child did not survive."""
-    if isinstance(question, ReadGguf):
+    if isinstance(question, ReadGguf | ListGguf):
         return InvalidModelFile("not a valid gguf file: its header takes longer to read than the limit")
     return TemplateLimit("template exceeded its limit")
 
@@ -336,9 +345,3 @@ def _stopped() -> LlmsiteError:
 
 def _seconds(limit: float) -> float | None:
     return None if math.isinf(limit) else limit
-
-
-def _finite(limits: Limits) -> Limits:
-    """The same bounds with a large number for `unlimited`, which JSON cannot say."""
-    endless = {each.name: 1e9 for each in fields(limits) if getattr(limits, each.name) == math.inf}
-    return replace(limits, **endless)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The inspector's children: what they answer, what bounds them, and that a hostile one is neither believed nor kept."""
 
 import asyncio
+import json
 import math
 import os
 import socket
@@ -60,6 +61,28 @@ async def test_a_file_that_is_no_model_is_refused(pool: InspectorPool, tmp_path:
         await pool.read_gguf(path)
     with pytest.raises(FileNotFoundError):
         await pool.read_gguf(tmp_path / "missing")
+
+
+async def test_it_lists_all_that_stands_in_a_model_file(pool: InspectorPool, tmp_path: Path) -> None:
+    short, whole = await pool.list_gguf(STARTER, hidden=("general.name",)), await pool.list_gguf(STARTER, with_arrays=True)
+    metadata = json.loads(bytes(short.metadata))
+    assert (metadata["general.parameter_count"], metadata["tokenizer.ggml.tokens"]) == (4_737_280, None)
+    assert "general.name" not in metadata
+    assert len(json.loads(bytes(whole.metadata))["tokenizer.ggml.tokens"]) == 3104
+    assert json.loads(bytes(short.tensors))[0] == {"name": "token_embd.weight", "type": "F16", "shape": [256, 3104]}
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(InvalidModelFile, match="not a valid gguf file"):
+        await pool.list_gguf(path)
+
+
+async def test_arrays_beyond_the_limit_of_an_answer_are_refused_by_name() -> None:
+    pool = InspectorPool(Limits(template_output_bytes=10_000, gguf_string_bytes=20_000, inspector_processes=1))
+    await pool.start()
+    with pytest.raises(InvalidModelFile, match=r"larger than the limit; ask without verbose"):
+        await pool.list_gguf(STARTER, with_arrays=True)
+    assert json.loads(bytes((await pool.list_gguf(STARTER)).metadata))["llama.block_count"] == 4
+    await pool.stop()
 
 
 async def test_it_renders_what_a_request_holds(pool: InspectorPool) -> None:
