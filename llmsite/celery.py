@@ -20,7 +20,7 @@ from celery.exceptions import SecurityWarning
 from celery.worker import state
 from django.conf import settings
 
-CONCURRENCY: Final = 4
+CONCURRENCY: Final = 8
 _POLLING_SECONDS: Final = 0.05
 _LEAVE_SECONDS: Final = 5.0
 

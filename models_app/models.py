@@ -1,9 +1,10 @@
-"""Rows about installed models: the catalogue that pages and `/api/tags` read. `catalogue.py` makes them from the manifests."""
+"""Rows about installed models, which `catalogue.py` makes from the manifests, and about jobs, which are the truth themselves."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -66,3 +67,57 @@ class Model(models.Model):
     @property
     def name(self) -> ModelName:
         return ModelName(self.host, self.namespace, self.model, self.tag)
+
+
+class JobState(models.TextChoices):
+    """Where a job is. It leaves the last three only when somebody resumes it."""
+
+    QUEUED = "queued", _("Waiting")
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+    CANCELED = "canceled", _("Cancelled")
+
+
+OPEN_STATES = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Job(models.Model):
+    """Work of the job worker: pull, push, create. This row is the truth; a message of the broker only wakes a worker.
+
+    `owner` is the process that runs it (`owners.py`) until `lease_until`; each claim raises `fence`, and whoever holds an older
+    number writes nothing more. `num_starts` counts since the last progress. `seq` rises with every change that watchers see.
+    `frames` are `Progress` frames as dicts, `watchers` the processes in which somebody waits for the end.
+    """
+
+    kind = models.CharField(_("kind"), max_length=20)
+    name = models.CharField(_("name"), max_length=600)
+    request = models.JSONField(_("request"), default=dict)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("started by"))
+    state = models.CharField(_("state"), max_length=10, choices=JobState, default=JobState.QUEUED)
+    is_cancel_requested = models.BooleanField(_("to be cancelled"), default=False)
+    leaves_with_watchers = models.BooleanField(_("ends with its watchers"), default=False)
+    watchers = models.JSONField(_("watchers"), default=list)
+    owner = models.CharField(_("owner"), max_length=200, blank=True)
+    fence = models.PositiveIntegerField(_("claims"), default=0)
+    lease_until = models.DateTimeField(_("lease until"), null=True, blank=True)
+    num_starts = models.PositiveIntegerField(_("starts without progress"), default=0)
+    seq = models.PositiveBigIntegerField(_("changes"), default=1)
+    frames = models.JSONField(_("progress"), default=list)
+    error_class = models.CharField(_("kind of error"), max_length=40, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        indexes: ClassVar = [models.Index(fields=["state", "kind"], name="models_app_job_state")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in OPEN_STATES

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
-from celery.signals import worker_ready
+from celery.exceptions import OperationalError
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from llmsite import backend
 from llmsite.celery import app
 from models_app import catalogue
+from models_app.job_worker import JobWorker
+
+logger = logging.getLogger(__name__)
 
 
 @app.task(name="models.sweep_store")
@@ -20,6 +25,29 @@ def sweep_store() -> None:
     catalogue.sync()
 
 
+@app.task(name="models.run_job")
+def run_job(job_id: int) -> None:
+    """Run a job, if it still waits."""
+    _worker.run(job_id)
+
+
+def wake(job_id: int) -> None:
+    """Tell some worker that a job waits. Should the message not go out, the worker's sweep finds the row."""
+    try:
+        run_job.apply_async((job_id,), retry=False)
+    except (OSError, OperationalError) as error:
+        logger.warning("no worker could be woken for job %d, its sweep will find it: %s", job_id, error)
+
+
+_worker = JobWorker(wake)
+
+
 @worker_ready.connect
-def _sweep_after_start(**_: object) -> None:
+def _begin(**_: object) -> None:
+    _worker.start()
     sweep_store.delay()
+
+
+@worker_shutting_down.connect
+def _end(**_: object) -> None:
+    _worker.stop()

@@ -1,0 +1,150 @@
+"""What may happen to a job's row, each step one transaction: claim, save, beat, finish, give back, find what has no living owner.
+
+Only the holder of a claim writes about a running job; who lost it (a lease ran out, another worker took over) hears `False`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from llmsite.types.chunk import Progress
+from llmsite.types.codec import from_builtins, to_builtins
+from llmsite.types.errors import Canceled, EngineError, LlmsiteError, to_wire
+from models_app import owners
+from models_app.models import Job, JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a job, and what it is about. `fence` tells it from earlier and later claims."""
+
+    job_id: int
+    owner: str
+    fence: int
+    kind: str
+    name: str
+    request: Mapping[str, Any]
+    frames: tuple[Progress, ...]
+
+
+def frames_of(job: Job) -> tuple[Progress, ...]:
+    return tuple(from_builtins(each, Progress) for each in job.frames)
+
+
+def claim(job_id: int, at_once: Mapping[str, int]) -> Claim | None:
+    """Take a waiting job, unless as many of its kind run as may, or one of the same name does. None when it is not to be had."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().filter(pk=job_id, state=JobState.QUEUED).first()
+        if job is None or job.kind not in at_once:
+            return None
+        running = list(Job.objects.select_for_update().filter(kind=job.kind, state=JobState.RUNNING))
+        if len(running) >= at_once[job.kind] or any(each.name.casefold() == job.name.casefold() for each in running):
+            return None
+        job.state, job.owner = JobState.RUNNING, owners.this_process()
+        job.fence += 1
+        job.num_starts += 1
+        job.seq += 1
+        job.lease_until = _lease()
+        job.save()
+    return Claim(job.pk, job.owner, job.fence, job.kind, job.name, job.request, frames_of(job))
+
+
+def save(held: Claim, frames: Iterable[Progress], *, has_progressed: bool) -> bool:
+    """Write what the job told. Progress makes earlier starts forgotten."""
+    more = {"num_starts": 0} if has_progressed else {}
+    return _update(held, frames=to_builtins(tuple(frames)), lease_until=_lease(), **more)
+
+
+def finish(held: Claim, frames: Iterable[Progress], error: LlmsiteError | None) -> bool:
+    """The end of a job; nothing about it changes afterwards unless somebody resumes it."""
+    ended = _update(held, frames=to_builtins(tuple(frames)), **end_of(error))
+    if ended:
+        prune()
+    return ended
+
+
+def give_back(held: Claim, frames: Iterable[Progress]) -> bool:
+    """The worker leaves: the job waits for the next one, and this start counts for nothing."""
+    return _update(
+        held,
+        frames=to_builtins(tuple(frames)),
+        state=JobState.QUEUED,
+        owner="",
+        lease_until=None,
+        num_starts=Greatest(F("num_starts"), 1) - 1,
+    )
+
+
+def _update(held: Claim, **changes: Any) -> bool:
+    mine = Job.objects.filter(pk=held.job_id, state=JobState.RUNNING, owner=held.owner, fence=held.fence)
+    return mine.update(seq=F("seq") + 1, **changes) == 1
+
+
+def beat(held: Claim) -> bool:
+    """Keep the lease of a job that has nothing to tell."""
+    mine = Job.objects.filter(pk=held.job_id, state=JobState.RUNNING, owner=held.owner, fence=held.fence)
+    return mine.update(lease_until=_lease()) == 1
+
+
+def recover() -> None:
+    """Let jobs whose owner died wait again. One that was started too often without progress fails, with the reason."""
+    lost = [job for job in Job.objects.filter(state=JobState.RUNNING) if _is_lost(job)]
+    for job in lost:
+        same = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, fence=job.fence, owner=job.owner)
+        same.update(seq=F("seq") + 1, owner="", **_after_loss(job))
+
+
+def _is_lost(job: Job) -> bool:
+    return owners.is_dead(job.owner) or job.lease_until is None or job.lease_until < timezone.now()
+
+
+def _after_loss(job: Job) -> dict[str, Any]:
+    if job.is_cancel_requested:
+        return end_of(canceled(job.kind))
+    if job.num_starts >= settings.LLMSITE_LIMITS.job_starts:
+        text = f"the {job.kind} of {job.name} was given up: its worker ended {job.num_starts} times before it got any further"
+        return end_of(EngineError(text))
+    return {"state": JobState.QUEUED, "lease_until": None}
+
+
+def startable(at_once: Mapping[str, int]) -> list[int]:
+    """Waiting jobs that may start now, oldest first."""
+    running = Counter(Job.objects.filter(state=JobState.RUNNING).values_list("kind", flat=True))
+    found: list[int] = []
+    for job_id, kind in Job.objects.filter(state=JobState.QUEUED).order_by("pk").values_list("pk", "kind"):
+        if running[kind] < at_once.get(kind, 0):
+            running[kind] += 1
+            found.append(job_id)
+    return found
+
+
+def prune() -> None:
+    """Forget the oldest finished jobs beyond `jobs_kept`."""
+    finished = Job.objects.exclude(state__in=(JobState.QUEUED, JobState.RUNNING)).order_by("-finished_at", "-pk")
+    oldest = list(finished.values_list("pk", flat=True)[settings.LLMSITE_LIMITS.jobs_kept :])
+    Job.objects.filter(pk__in=oldest).delete()
+
+
+def canceled(kind: str) -> Canceled:
+    return Canceled(f"the {kind} was cancelled")
+
+
+def end_of(error: LlmsiteError | None) -> dict[str, Any]:
+    """The fields of a row whose job ended with this."""
+    name, text = to_wire(error) if error else ("", "")
+    state = JobState.CANCELED if isinstance(error, Canceled) else JobState.FAILED if error else JobState.DONE
+    return {"state": state, "error_class": name, "error": text, "finished_at": timezone.now(), "owner": "", "lease_until": None}
+
+
+def _lease() -> Any:
+    return timezone.now() + timedelta(seconds=settings.LLMSITE_LIMITS.job_lease_seconds)

@@ -1,0 +1,207 @@
+"""Jobs for those who ask: start, watch, cancel, resume, discard. The work is done by the job worker, in another process.
+
+A job's row is the truth and there from the moment its id is returned; a message to the worker follows the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import F
+
+from llmsite.types.chunk import Progress
+from llmsite.types.errors import Busy, Conflict, NotFound, from_wire
+from models_app import owners, tasks, watching
+from models_app.frames import news_since
+from models_app.job_rows import canceled, end_of
+from models_app.kinds import KINDS
+from models_app.models import OPEN_STATES, Job, JobState
+from models_app.watching import JobView
+
+
+def start(
+    kind: str, name: str, request: dict[str, Any], *, user_id: int | None = None, leaves_with_watchers: bool = False
+) -> int:
+    """Write a job and wake a worker once it is committed; returns its id, which may be that of a shared job that runs already.
+
+    With `leaves_with_watchers` the job is cancelled when the last one who watches it leaves, so the caller has to `watch` it;
+    a job that somebody started without is never cancelled that way. Raises `Busy` when too many wait.
+    """
+    with transaction.atomic():
+        job = _shared(kind, name, request) or _new(kind, name, request, user_id, leaves_with_watchers)
+        job.leaves_with_watchers = job.leaves_with_watchers and leaves_with_watchers
+        if leaves_with_watchers:
+            job.watchers = [*job.watchers, owners.this_process()]
+        job.save()
+        transaction.on_commit(lambda: _after_start(job.pk))
+    if leaves_with_watchers:
+        _expect(job.pk)
+    return job.pk
+
+
+astart = sync_to_async(start)
+
+
+def _shared(kind: str, name: str, request: dict[str, Any]) -> Job | None:
+    """The job that does this already."""
+    if not KINDS[kind].is_shared:
+        return None
+    same = Job.objects.select_for_update().filter(kind=kind, name__iexact=name, state__in=OPEN_STATES, is_cancel_requested=False)
+    return next((each for each in same if each.request == request), None)
+
+
+def _new(kind: str, name: str, request: dict[str, Any], user_id: int | None, leaves_with_watchers: bool) -> Job:
+    most = KINDS[kind].max_queued
+    if Job.objects.filter(kind=kind, state=JobState.QUEUED).count() >= most:
+        raise Busy(f"server busy: {most} jobs of this kind are waiting already; please try again later")
+    return Job(kind=kind, name=name, request=request, user_id=user_id, leaves_with_watchers=leaves_with_watchers)
+
+
+def _after_start(job_id: int) -> None:
+    watching.look_now()
+    tasks.wake(job_id)
+
+
+def cancel(job_id: int) -> None:
+    """Ask a job to end; a waiting one ends at once, a finished one stays as it is. Raises `NotFound`."""
+    with transaction.atomic():
+        _cancel(_locked(job_id))
+    watching.look_now()
+
+
+def _cancel(job: Job) -> None:
+    if not job.is_open:
+        return
+    job.is_cancel_requested = True
+    job.seq += 1
+    if job.state == JobState.QUEUED:
+        for name, value in end_of(canceled(job.kind)).items():
+            setattr(job, name, value)
+    job.save()
+
+
+def resume(job_id: int) -> None:
+    """Let a job that failed or was cancelled go on where it stopped. Raises `NotFound`, `Conflict`, `Busy`."""
+    with transaction.atomic():
+        job = _locked(job_id)
+        if job.state not in (JobState.FAILED, JobState.CANCELED):
+            raise Conflict("this job did not stop")
+        if _shared(job.kind, job.name, job.request):
+            raise Conflict(f"another {job.kind} of {job.name} is at it already")
+        _new(job.kind, job.name, job.request, None, leaves_with_watchers=False)
+        again = {"state": JobState.QUEUED, "error": "", "error_class": "", "finished_at": None, "num_starts": 0}
+        keeps = {"is_cancel_requested": False, "leaves_with_watchers": False, "watchers": []}
+        Job.objects.filter(pk=job_id).update(seq=F("seq") + 1, **again, **keeps)
+        transaction.on_commit(lambda: _after_start(job_id))
+
+
+def discard(job_id: int) -> None:
+    """Forget a job that ended, and remove what it left behind half done. Blocks. Raises `NotFound`, `Conflict`."""
+    with transaction.atomic():
+        job = _locked(job_id)
+        if job.is_open:
+            raise Conflict("this job has not ended; cancel it first")
+        job.delete()
+    remove = KINDS[job.kind].discard if job.kind in KINDS else None
+    if remove and job.state != JobState.DONE and not _shared(job.kind, job.name, job.request):
+        remove(job.name, job.request)
+    watching.look_now()
+
+
+def _locked(job_id: int) -> Job:
+    job = Job.objects.select_for_update().filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("there is no such job")
+    return job
+
+
+# watching
+
+
+async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
+    """Every status frame from the first on and byte counts as they change, until the job is done; then its error is raised.
+
+    Closing it says that this watcher left. Raises `NotFound`.
+    """
+    await sync_to_async(_enter)(job_id)
+    inbox = _Inbox()
+    told: tuple[Progress, ...] = ()
+    try:
+        with watching.watch_job(job_id, inbox.put):
+            while True:
+                view = await inbox.get()
+                for progress in news_since(told, view.frames):
+                    yield progress
+                told = view.frames
+                if not view.is_open:
+                    break
+        if view.error_class:
+            raise from_wire(view.error_class, view.error)
+    finally:
+        await sync_to_async(_leave)(job_id)
+
+
+class _Inbox:
+    """The newest state of a job, handed from the watching thread to a coroutine; older ones are dropped."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+        self._view: JobView | None = None
+
+    def put(self, view: JobView | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._put, view)
+
+    def _put(self, view: JobView | None) -> None:
+        self._view = view
+        self._event.set()
+
+    async def get(self) -> JobView:
+        await self._event.wait()
+        self._event.clear()
+        if self._view is None:
+            raise NotFound("the job was removed")
+        return self._view
+
+
+_expected: Counter[int] = Counter()
+"""Watchers that `start` has entered into the row already."""
+_lock = threading.Lock()
+
+
+def _expect(job_id: int) -> None:
+    with _lock:
+        _expected[job_id] += 1
+
+
+def _enter(job_id: int) -> None:
+    with _lock:
+        if _expected[job_id] > 0:
+            _expected[job_id] -= 1
+            return
+    with transaction.atomic():
+        job = _locked(job_id)
+        if job.leaves_with_watchers and job.is_open:
+            Job.objects.filter(pk=job_id).update(watchers=[*job.watchers, owners.this_process()])
+
+
+def _leave(job_id: int) -> None:
+    """Take one watcher out of the row, and those whose process died; the last one may take the job along."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update().filter(pk=job_id).first()
+        if job is None or not job.leaves_with_watchers or not job.is_open:
+            return
+        if owners.this_process() in job.watchers:
+            job.watchers.remove(owners.this_process())
+        job.watchers = [each for each in job.watchers if not owners.is_dead(each)]
+        Job.objects.filter(pk=job_id).update(watchers=job.watchers)
+        if not job.watchers:
+            _cancel(job)
+    watching.look_now()

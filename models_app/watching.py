@@ -1,0 +1,211 @@
+"""Who watches jobs in this process, and the one thread that looks for them: rows are the truth, anything else is a hint to look.
+
+SQLite has no other way across processes than `PRAGMA data_version`, which costs microseconds and changes when somebody else
+wrote. Other databases hear of a change over the channel layer, and look now and then in case a hint was lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from django.db import DatabaseError, connection
+
+from llmsite.types.chunk import Progress
+from models_app.job_rows import frames_of
+from models_app.models import OPEN_STATES, Job, JobState
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 0.05
+_IDLE_SECONDS: Final = 0.5
+"""While no job is open there is nothing to be quick for: jobs that start in this process call `look_now`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job's row as it was at one moment. `name` is as it was asked for; `fence` counts claims."""
+
+    id: int
+    kind: str
+    name: str
+    request: dict[str, Any]
+    state: JobState
+    seq: int
+    fence: int
+    frames: tuple[Progress, ...]
+    error_class: str
+    error: str
+    is_cancel_requested: bool
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+Callback = Callable[[JobView | None], None]
+"""Called in the watching thread with each new state of a job; None when the row is gone."""
+
+
+@contextmanager
+def watch_job(job_id: int, callback: Callback) -> Iterator[None]:
+    """Tell `callback` how the job stands, now and after every change, while this context is open."""
+    with _subscribed(_Subscription(job_id, lambda _id, view: callback(view))):
+        yield
+
+
+@contextmanager
+def watch_all(callback: Callable[[int, JobView | None], None]) -> Iterator[None]:
+    """The same for all jobs there are and will be."""
+    with _subscribed(_Subscription(None, callback)):
+        yield
+
+
+def look_now() -> None:
+    """This process changed a row: watchers hear of it without waiting."""
+    _poke.set()
+
+
+def view_of(job: Job) -> JobView:
+    return JobView(
+        id=job.pk,
+        kind=job.kind,
+        name=job.name,
+        request=job.request,
+        state=JobState(job.state),
+        seq=job.seq,
+        fence=job.fence,
+        frames=frames_of(job),
+        error_class=job.error_class,
+        error=job.error,
+        is_cancel_requested=job.is_cancel_requested,
+    )
+
+
+@dataclass(eq=False, slots=True)
+class _Subscription:
+    """What one watcher wants (`job_id` None: everything) and what it has been told: id to `seq`."""
+
+    job_id: int | None
+    callback: Callable[[int, JobView | None], None]
+    told: dict[int, int] = field(default_factory=dict)
+
+    def lacks(self, seqs: dict[int, int]) -> list[int]:
+        """Jobs that changed or went since the last time."""
+        wanted = seqs if self.job_id is None else {self.job_id: seqs[self.job_id]} if self.job_id in seqs else {}
+        gone = [job_id for job_id in self.told if job_id not in wanted]
+        return [job_id for job_id, seq in wanted.items() if self.told.get(job_id) != seq] + gone
+
+
+class _Hints(Protocol):
+    """Says when a look is worth it. Used by the watching thread only."""
+
+    def has_changed(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class _DataVersion:
+    """SQLite: whether another connection committed since the last question."""
+
+    def __init__(self) -> None:
+        self._version = -1
+
+    def has_changed(self) -> bool:
+        with connection.cursor() as cursor:
+            (version,) = cursor.execute("PRAGMA data_version").fetchone()
+        changed = version != self._version
+        self._version = version
+        return changed
+
+    def close(self) -> None: ...
+
+
+class _Always:
+    """A database that cannot tell: look every time."""
+
+    def has_changed(self) -> bool:
+        return True
+
+    def close(self) -> None: ...
+
+
+_subscriptions: set[_Subscription] = set()
+_lock = threading.Lock()
+_poke = threading.Event()
+_thread: threading.Thread | None = None
+
+
+@contextmanager
+def _subscribed(subscription: _Subscription) -> Iterator[None]:
+    global _thread
+    with _lock:
+        _subscriptions.add(subscription)
+        if _thread is None:
+            _thread = threading.Thread(target=_watch, name="job-watcher", daemon=True)
+            _thread.start()
+    _poke.set()
+    try:
+        yield
+    finally:
+        with _lock:
+            _subscriptions.discard(subscription)
+        _poke.set()
+
+
+def _watch() -> None:
+    """The watching thread: lives while somebody watches."""
+    hints: _Hints = _DataVersion() if connection.vendor == "sqlite" else _Always()
+    is_busy = True
+    try:
+        while not _is_last():
+            was_poked = _poke.wait(_LOOK_SECONDS if is_busy else _IDLE_SECONDS)
+            _poke.clear()
+            try:
+                if hints.has_changed() or was_poked:
+                    is_busy = _look()
+            except DatabaseError:
+                logger.exception("jobs could not be read; trying again")
+                time.sleep(_IDLE_SECONDS)
+    finally:
+        hints.close()
+        connection.close()
+
+
+def _is_last() -> bool:
+    """Whether nobody watches any more; then the next one starts a new thread."""
+    global _thread
+    with _lock:
+        if not _subscriptions:
+            _thread = None
+        return not _subscriptions
+
+
+def _look() -> bool:
+    """Tell everybody what changed. True when a watched job is open, so that more is to come."""
+    with _lock:
+        subscriptions = list(_subscriptions)
+    rows = Job.objects.all()
+    if all(each.job_id is not None for each in subscriptions):
+        rows = rows.filter(pk__in={each.job_id for each in subscriptions})
+    found = list(rows.values_list("pk", "seq", "state"))
+    seqs = {job_id: seq for job_id, seq, _state in found}
+    lacking = {each: each.lacks(seqs) for each in subscriptions}
+    changed = {job_id for ids in lacking.values() for job_id in ids if job_id in seqs}
+    views = {job.pk: view_of(job) for job in Job.objects.filter(pk__in=changed)}
+    for subscription, ids in lacking.items():
+        for job_id in ids:
+            _tell(subscription, job_id, views.get(job_id))
+    return any(state in OPEN_STATES for _id, _seq, state in found)
+
+
+def _tell(subscription: _Subscription, job_id: int, view: JobView | None) -> None:
+    if view is None:
+        subscription.told.pop(job_id, None)
+    else:
+        subscription.told[job_id] = view.seq
+    subscription.callback(job_id, view)
