@@ -54,9 +54,11 @@ class _Log:
         self.last_error = ""
         self.buffer_mib: dict[str, float] = {}
         self.cache_mib = 0.0
+        self.on_line: Callable[[str], None] = lambda _: None
         self.callback = lib.llama_log_callback(self._take)
 
     def _take(self, level: int, text: bytes, _: Any) -> None:
+        self.on_line(text.decode(errors="replace"))
         if level == _ERROR_LEVEL:
             line = text.decode(errors="replace").strip()
             sys.stderr.write(line + "\n")
@@ -161,6 +163,29 @@ class Model:
 
 def _load_failed() -> LoadFailed:
     return LoadFailed(f"the model could not be loaded: {last_error() or 'llama.cpp gave no reason'}")
+
+
+class Quantization:
+    """One file to be written in another type. `alignment` is set where the source has another than llama.cpp writes with."""
+
+    def __init__(
+        self, source: str, target: str, file_type: int, *, num_threads: int, most_bytes: int, alignment: int | None
+    ) -> None:
+        self._paths = source.encode(), target.encode()
+        self._params = params = lib.llama_model_quantize_default_params()
+        params.ftype, params.nthread, params.max_buf_size = file_type, num_threads, most_bytes
+        if alignment is not None:
+            self._overrides = (lib.llama_model_kv_override * 2)()  # the second one, without a key, ends the list
+            self._overrides[0].key, self._overrides[0].tag = b"general.alignment", lib.LLAMA_KV_OVERRIDE_TYPE_INT
+            self._overrides[0].value.val_i64 = alignment
+            params.kv_overrides = self._overrides
+
+    def run(self, on_line: Callable[[str], None], *, is_dry: bool = False) -> None:
+        """Write the file, or only tell what would be done. Blocks; `on_line` gets llama.cpp's log. Raises `EngineError`."""
+        self._params.dry_run, _log.on_line = is_dry, on_line
+        if lib.llama_model_quantize(*self._paths, ctypes.byref(self._params)) != 0:
+            reason = last_error().removeprefix("failed to quantize: ")
+            raise EngineError(f"the model could not be quantized: {reason or 'llama.cpp gave no reason'}")
 
 
 class Vocab:
