@@ -67,6 +67,13 @@ def json_response(value: Any) -> HttpResponse:
     return HttpResponse(go_json(value), content_type=JSON)
 
 
+def empty_response(status: int) -> HttpResponse:
+    """An answer without a body and, as Ollama's, without a content type."""
+    response = HttpResponse(status=status)
+    del response.headers["Content-Type"]
+    return response
+
+
 def method_not_allowed(methods: tuple[str, ...]) -> HttpResponse:
     response = HttpResponse("405 method not allowed", status=405, content_type=_TEXT)
     response.headers["Allow"] = ", ".join(methods)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -188,7 +189,7 @@ def _token_logprob(token: TokenLogprob) -> dict[str, Any]:
 def details(model: ModelDetails, *, with_sizes: bool) -> dict[str, Any]:
     """The `details` object; context and embedding length appear in tags only (catalogue 2.13)."""
     frame: dict[str, Any] = {
-        "parent_model": model.parent_model if with_sizes else "",
+        "parent_model": model.parent_model,
         "format": model.format,
         "family": model.family,
         "families": None if model.families is None else list(model.families),
@@ -223,7 +224,7 @@ def running_model(model: RunningModel, now: float) -> dict[str, Any]:
         "model": model.name,
         "size": model.size_bytes,
         "digest": model.digest,
-        "details": details(model.details, with_sizes=False),
+        "details": details(replace(model.details, parent_model=""), with_sizes=False),
         "expires_at": local_timestamp(expires_at),
         "size_vram": model.size_vram_bytes,
         "context_length": model.num_ctx,

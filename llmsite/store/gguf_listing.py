@@ -22,7 +22,7 @@ _SINGLE: Final = struct.Struct("<f")
 _SINGLE_DIGITS: Final = range(6, 10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class GgufListing:
     """JSON texts: an object of all key-values, and an array of `{name, type, shape}`."""
 
