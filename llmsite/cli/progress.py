@@ -6,10 +6,10 @@ import asyncio
 from contextlib import suppress
 from typing import Final, TextIO
 
-_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_FRAME_SECONDS: Final = 0.1
-_HIDE_CURSOR: Final = "\x1b[?25l"
-_SHOW_CURSOR: Final = "\x1b[?25h"
+FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+FRAME_SECONDS: Final = 0.1
+HIDE_CURSOR: Final = "\x1b[?25l"
+SHOW_CURSOR: Final = "\x1b[?25h"
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -35,13 +35,13 @@ class Spinner:
 
     async def _turn(self) -> None:
         try:
-            self._write(_HIDE_CURSOR)
+            self._write(HIDE_CURSOR)
             while True:
-                for frame in _FRAMES:
+                for frame in FRAMES:
                     self._write(f"\r{frame} ")
-                    await asyncio.sleep(_FRAME_SECONDS)
+                    await asyncio.sleep(FRAME_SECONDS)
         finally:
-            self._write(_CLEAR_LINE + _SHOW_CURSOR)
+            self._write(_CLEAR_LINE + SHOW_CURSOR)
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

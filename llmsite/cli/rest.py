@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final, Self
 
@@ -13,15 +13,13 @@ import msgspec
 from llmsite import env
 from llmsite.cli.address import BadAddress, server_url
 from llmsite.cli.arguments import PROGRAM
-from llmsite.cli.tables import parse_timestamp
+from llmsite.cli.frames import chat_body, generate_body, read_chunk, read_progress, read_running_models
 from llmsite.inference.client import Client
-from llmsite.types.chunk import Chunk, Metrics, ModelDetails, Reply, RunningModel, RunningModels
+from llmsite.types.chunk import Progress, Reply
 from llmsite.types.errors import EngineError, LlmsiteError
-from llmsite.types.message import Message, ToolCall
 from llmsite.types.request import ChatRequest, GenerateRequest, PsRequest, Request
 
 _NDJSON: Final = "application/x-ndjson"
-_METRICS: Final = tuple(name for name in Metrics.__dataclass_fields__ if name != "cached_count")
 
 
 class NoServer(LlmsiteError):
@@ -84,6 +82,28 @@ class Server:
         response = await _send(self._http, self._http.build_request("POST", path, json=body), self._url)
         return await _read_plain(response)
 
+    async def delete(self, path: str, body: Mapping[str, Any]) -> None:
+        """A DELETE with a body. Raises `NoServer`, `ServerError`."""
+        await _read_plain(await _send(self._http, self._http.build_request("DELETE", path, json=body), self._url))
+
+    async def watch(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Progress, None]:
+        """Start a create, pull or push and follow it; closing the generator leaves. Raises `LlmsiteError`."""
+        frames = _frames(self._http, self._url, path, body)
+        async with aclosing(frames):
+            async for frame in frames:
+                yield read_progress(frame)
+
+    async def has_blob(self, digest: str) -> bool:
+        """Whether the server's store holds it."""
+        response = await _send(self._http, self._http.build_request("HEAD", f"/api/blobs/{digest}"), self._url)
+        return response.is_success
+
+    async def upload_blob(self, digest: str, size_bytes: int, pieces: AsyncIterable[bytes]) -> None:
+        """Send a file of that size piece by piece. Raises `NoServer`, `ServerError`."""
+        headers = {"Content-Length": str(size_bytes), "Content-Type": "application/octet-stream"}
+        request = self._http.build_request("POST", f"/api/blobs/{digest}", content=pieces, headers=headers)
+        await _read_plain(await _send(self._http, request, self._url))
+
 
 class RestTransport:
     """Carries requests of a `Client` to a server over REST."""
@@ -96,30 +116,38 @@ class RestTransport:
         """Replies in order; closing the generator closes the connection, which frees the slot over there."""
         if isinstance(request, PsRequest):
             response = await _send(self._http, self._http.build_request("GET", "/api/ps"), self._url)
-            yield _running_models(await _read_plain(response))
-        elif isinstance(request, GenerateRequest):
-            async for chunk in self._stream("/api/generate", _generate_body(request)):
-                yield chunk
+            yield read_running_models(await _read_plain(response))
+            return
+        if isinstance(request, GenerateRequest):
+            frames = _frames(self._http, self._url, "/api/generate", generate_body(request))
         elif isinstance(request, ChatRequest):
-            async for chunk in self._stream("/api/chat", _chat_body(request)):
-                yield chunk
+            frames = _frames(self._http, self._url, "/api/chat", chat_body(request))
         else:
             raise EngineError("the server cannot be asked this over REST")
+        async with aclosing(frames):
+            async for frame in frames:
+                yield read_chunk(frame)
 
-    async def _stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        prepared = self._http.build_request("POST", path, json=body, headers={"Accept": _NDJSON})
-        response = await _send(self._http, prepared, self._url, stream=True)
-        try:
-            if response.is_error:
-                await response.aread()
-                raise ServerError(response.status_code, _error_text(response))
-            async for line in response.aiter_lines():
-                if line:
-                    yield _chunk(line)
-        except httpx.TransportError as error:
-            raise EngineError(f"the connection to the server broke: {_reason(error)}") from error
-        finally:
-            await response.aclose()
+
+async def _frames(http: httpx.AsyncClient, url: str, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    """The objects of a streamed answer. Raises `ServerError` before the first, `EngineError` for the error that ends a stream."""
+    prepared = http.build_request("POST", path, json=body, headers={"Accept": _NDJSON})
+    response = await _send(http, prepared, url, stream=True)
+    try:
+        if response.is_error:
+            await response.aread()
+            raise ServerError(response.status_code, _error_text(response))
+        async for line in response.aiter_lines():
+            if not line:
+                continue
+            frame = _decode(line)
+            if frame.get("error"):
+                raise EngineError(str(frame["error"]))
+            yield frame
+    except httpx.TransportError as error:
+        raise EngineError(f"the connection to the server broke: {_reason(error)}") from error
+    finally:
+        await response.aclose()
 
 
 async def _send(http: httpx.AsyncClient, request: httpx.Request, url: str, *, stream: bool = False) -> httpx.Response:
@@ -140,7 +168,7 @@ def _reason(error: httpx.TransportError) -> str:
 async def _read_plain(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise ServerError(response.status_code, _error_text(response), is_plain=True)
-    return _decode(response.content)
+    return _decode(response.content) if response.content else {}
 
 
 def _error_text(response: httpx.Response) -> str:
@@ -162,76 +190,3 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _chunk(line: str) -> Chunk:
-    """One frame of generate or chat. Raises `EngineError` for the error line that ends a stream."""
-    frame = _decode(line)
-    if frame.get("error"):
-        raise EngineError(str(frame["error"]))
-    message = frame.get("message") or {}
-    metrics = Metrics(**{name: frame[name] for name in _METRICS if name in frame})
-    return Chunk(
-        content=message.get("content") or frame.get("response") or "",
-        thinking=message.get("thinking") or frame.get("thinking") or "",
-        tool_calls=tuple(_tool_call(each) for each in message.get("tool_calls") or frame.get("tool_calls") or ()),
-        done=bool(frame.get("done")),
-        done_reason=frame.get("done_reason"),
-        context=tuple(frame.get("context") or ()),
-        metrics=metrics if frame.get("done") else None,
-    )
-
-
-def _tool_call(frame: dict[str, Any]) -> ToolCall:
-    function = frame.get("function") or {}
-    return ToolCall(function.get("name", ""), function.get("arguments") or {}, function.get("index", 0), frame.get("id", ""))
-
-
-def _running_models(frame: dict[str, Any]) -> RunningModels:
-    return RunningModels(tuple(_running_model(each) for each in frame.get("models") or ()))
-
-
-def _running_model(frame: dict[str, Any]) -> RunningModel:
-    return RunningModel(
-        name=frame["name"],
-        digest=frame["digest"],
-        details=ModelDetails(),
-        size_bytes=frame["size"],
-        size_vram_bytes=frame["size_vram"],
-        num_ctx=frame.get("context_length", 0),
-        expires_at=parse_timestamp(frame["expires_at"]),
-    )
-
-
-def _generate_body(request: GenerateRequest) -> dict[str, Any]:
-    body = _shared_body(request) | {"prompt": request.prompt}
-    if request.suffix:
-        body["suffix"] = request.suffix
-    if request.system is not None:
-        body["system"] = request.system
-    if request.raw:
-        body["raw"] = True
-    return body
-
-
-def _chat_body(request: ChatRequest) -> dict[str, Any]:
-    return _shared_body(request) | {"messages": [_message(each) for each in request.messages]}
-
-
-def _shared_body(request: GenerateRequest | ChatRequest) -> dict[str, Any]:
-    """What is set; the server knows the defaults."""
-    body: dict[str, Any] = {"model": request.model}
-    if request.format is not None:
-        body["format"] = request.format
-    if request.think is not None:
-        body["think"] = request.think
-    if request.keep_alive is not None:
-        body["keep_alive"] = -1 if math.isinf(request.keep_alive) else request.keep_alive
-    if request.options:
-        body["options"] = request.options
-    return body
-
-
-def _message(message: Message) -> dict[str, Any]:
-    body = {"role": message.role, "content": message.content}
-    return body | ({"thinking": message.thinking} if message.thinking else {})
