@@ -17,7 +17,7 @@ from llmsite.store.manifest_files import ManifestFile, ManifestFolder
 from llmsite.types.chunk import ModelDetails
 from llmsite.types.errors import InvalidModelFile, LlmsiteError, ModelNotFound
 from llmsite.types.limits import Limits
-from llmsite.types.message import Message
+from llmsite.types.message import Message, decode_message
 from llmsite.types.name import ModelName, strip_source
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,11 @@ class ModelStore:
         if model is None:
             model = self._models[file] = _resolve(file, self._read(file), self.blobs)
         return model
+
+    def read_manifest(self, file: ManifestFile) -> bytes:
+        """A manifest's bytes as they are, for others to take. Raises `InvalidModelFile` when they are no manifest."""
+        self._read(file)
+        return file.path.read_bytes()
 
     def write(self, name: ModelName, data: bytes) -> StoredModel:
         """Install or replace: `data` become the manifest's bytes. Its blobs must be there, and what they say must be readable.
@@ -285,7 +290,7 @@ def _messages(texts: list[str]) -> tuple[Message, ...]:
     if not texts:
         return ()
     turns = _decode(texts[-1], list[dict[str, Any]], "messages")
-    return tuple(Message(str(turn.get("role", "")), str(turn.get("content", ""))) for turn in turns)
+    return tuple(decode_message(turn) for turn in turns)
 
 
 def _decode(text: str, kind: type[Any], what: str) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmsite.modelfile.create import Part, Recipe, create_model, encode_config
+from llmsite.modelfile.config import encode_config
+from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store import manifest as media
 from llmsite.store.gguf import GgufFacts, gather_facts, read_header
 from llmsite.store.model import ModelConfig, ModelStore
@@ -154,7 +155,7 @@ def test_weights_that_are_not_there_make_no_model(store: ModelStore) -> None:
     [
         (GgufFacts(kind="projector"), "needs a GGUF file with a language model"),
         (GgufFacts(kind="adapter"), "needs a GGUF file with a language model"),
-        (GgufFacts(split_count=3), "split GGUF files are not supported yet"),
+        (GgufFacts(split_count=3), "part 1 of a split GGUF is no whole model: all 3 are needed"),
     ],
 )
 def test_a_model_needs_whole_weights(ollamas: ModelStore, facts: GgufFacts, problem: str) -> None:
