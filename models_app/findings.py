@@ -11,21 +11,30 @@ from typing import Self, TypeVar
 
 from llmsite.inspector.pool import BlockingInspector
 from llmsite.prompt.capabilities import TemplateFacts
+from llmsite.prompt.job import RenderJob
 from llmsite.store.blobs import BlobStore
 from llmsite.store.gguf import GgufFacts
+from llmsite.types.codec import from_builtins
 from llmsite.types.errors import LlmsiteError
+from models_app.models import Blob
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
+def known_facts(digests: Iterable[str]) -> dict[str, GgufFacts]:
+    """What the rows hold of these GGUF blobs; those that nobody has read yet are left out."""
+    rows = Blob.objects.filter(digest__in=list(digests), facts__isnull=False)
+    return {digest: from_builtins(facts, GgufFacts) for digest, facts in rows.values_list("digest", "facts")}
+
+
 def inspect_blobs(blobs: BlobStore, digests: Iterable[str]) -> dict[str, GgufFacts]:
     """Facts of each GGUF blob; those that are missing or refused are left out, with a line in the log."""
     found: dict[str, GgufFacts] = {}
-    with _Inspector(blobs) as inspector:
+    with LazyInspector(blobs) as inspector:
         for digest in digests:
-            facts = inspector.ask(digest, partial(_read_gguf, blobs, digest))
+            facts = _or_none(digest, partial(inspector.read_gguf, digest))
             if facts is not None:
                 found[digest] = facts
     return found
@@ -34,27 +43,28 @@ def inspect_blobs(blobs: BlobStore, digests: Iterable[str]) -> dict[str, GgufFac
 def inspect_templates(blobs: BlobStore, sources: Iterable[str]) -> dict[str, TemplateFacts]:
     """Facts of each Go template; those that do not parse are left out, with a line in the log."""
     found: dict[str, TemplateFacts] = {}
-    with _Inspector(blobs) as inspector:
+    with LazyInspector(blobs) as inspector:
         for source in sources:
-            facts = inspector.ask("a template", partial(_inspect_go, source))
+            facts = _or_none("a template", partial(inspector.inspect_template, source))
             if facts is not None:
                 found[source] = facts
     return found
 
 
-def _read_gguf(blobs: BlobStore, digest: str, child: BlockingInspector) -> GgufFacts:
-    return child.read_gguf(blobs.checked_path(digest))
+def _or_none(what: str, question: Callable[[], T]) -> T | None:
+    """The answer; None when the thing asked about is refused."""
+    try:
+        return question()
+    except (LlmsiteError, FileNotFoundError) as error:
+        logger.warning("%s cannot be used: %s", what, error)
+        return None
 
 
-def _inspect_go(source: str, child: BlockingInspector) -> TemplateFacts:
-    return child.inspect_template(source)
-
-
-class _Inspector:
+class LazyInspector:
     """A child that starts with the first question and anew after a refusal, which it may not have survived."""
 
     def __init__(self, blobs: BlobStore) -> None:
-        self._limits = blobs.limits
+        self._blobs = blobs
         self._stack = ExitStack()
         self._child: BlockingInspector | None = None
 
@@ -64,16 +74,27 @@ class _Inspector:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._close()
 
-    def ask(self, what: str, question: Callable[[BlockingInspector], T]) -> T | None:
-        """The answer; None when the thing asked about is refused."""
+    def read_gguf(self, digest: str) -> GgufFacts:
+        """What a GGUF blob is. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
+        path = self._blobs.checked_path(digest)
+        return self._ask(lambda child: child.read_gguf(path))
+
+    def inspect_template(self, source: str) -> TemplateFacts:
+        """What a Go template can do. Raises `TemplateError`, `TemplateLimit`."""
+        return self._ask(lambda child: child.inspect_template(source))
+
+    def render(self, job: RenderJob) -> str:
+        """The prompt. Raises `TemplateError`, `TemplateLimit`."""
+        return self._ask(lambda child: child.render(job))
+
+    def _ask(self, question: Callable[[BlockingInspector], T]) -> T:
+        if self._child is None:
+            self._child = self._stack.enter_context(BlockingInspector(self._blobs.limits))
         try:
-            if self._child is None:
-                self._child = self._stack.enter_context(BlockingInspector(self._limits))
             return question(self._child)
-        except (LlmsiteError, FileNotFoundError) as error:
-            logger.warning("%s cannot be used: %s", what, error)
+        except BaseException:
             self._close()
-            return None
+            raise
 
     def _close(self) -> None:
         self._stack.close()

@@ -95,9 +95,9 @@ async def test_lists_can_be_asked_for_without_blocking(store: ModelStore) -> Non
 
 def test_only_new_files_are_inspected(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    read = findings._read_gguf
+    read = findings.LazyInspector.read_gguf
     monkeypatch.setattr(
-        findings, "_read_gguf", lambda blobs, digest, child: (asked.append(digest), read(blobs, digest, child))[1]
+        findings.LazyInspector, "read_gguf", lambda inspector, digest: (asked.append(digest), read(inspector, digest))[1]
     )
     add(store, "a")
     catalogue.sync()
