@@ -222,6 +222,10 @@ class BlockingInspector:
             size_bytes = os.fstat(file.fileno()).st_size
             return self._exchange(ReadGguf(size_bytes), Facts, self._limits.inspector_seconds, file.fileno()).facts
 
+    def render(self, job: RenderJob) -> str:
+        """The prompt. Blocks. Raises `TemplateError`, `TemplateLimit`."""
+        return self._exchange(Render(job), Prompt, self._limits.template_seconds).text
+
     def inspect_template(self, source: str, kind: TemplateKind = "go") -> TemplateFacts:
         """What a template can do. Blocks. Raises `TemplateError`, `TemplateLimit`."""
         if kind == "jinja":
