@@ -157,6 +157,8 @@ def _explain(error: EngineError, task: Quantize, planned: int) -> LlmsiteError:
     missing = planned - written - folder.f_bavail * folder.f_frsize
     if missing > 0:
         return StorageFull(f"not enough space in the model store: {missing} more bytes are needed")
+    if "iostream" in str(error):
+        return EngineError("the model could not be quantized: the new file could not be written")
     return error
 
 
