@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from typing import Final
 
+from llmsite.cli.tables import character_width, display_width
 from llmsite.types.chunk import Chunk, Metrics
 from llmsite.types.duration import format_duration
 
@@ -34,7 +34,7 @@ class WordWrap:
         if character in "\r\n":
             self._column, self._word = 0, ""
             return character
-        width = _width(character)
+        width = character_width(character)
         before = self._break_line() if self._column + width > self._columns else ""
         if before and character in _BLANKS and not self._word:
             return before
@@ -44,19 +44,13 @@ class WordWrap:
         return before + character
 
     def _break_line(self) -> str:
-        word_width = sum(_width(each) for each in self._word)
+        word_width = display_width(self._word)
         if word_width >= self._columns:
             self._column, self._word = 0, ""
             return "\n"
         self._column = word_width
         back = f"\x1b[{word_width}D" if word_width else ""
         return f"{back}\x1b[K\n{self._word}"
-
-
-def _width(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 class AnswerPrinter:

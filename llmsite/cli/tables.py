@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -35,6 +36,27 @@ def format_size(size_bytes: int) -> str:
                 return f"{int(value)} {name}"
             return f"{value:.0f} {name}" if value == int(value) else f"{value:.1f} {name}"
     return f"{size_bytes} B"
+
+
+def format_count(number: int) -> str:
+    """A count of parameters: `7B`, `1.2B`, `134.52M`, `487K`, `12`."""
+    if number >= 10**9:
+        return f"{number / 10**9:.0f}B" if number % 10**9 == 0 else f"{number / 10**9:.1f}B"
+    if number >= 10**6:
+        return f"{number / 10**6:.0f}M" if number % 10**6 == 0 else f"{number / 10**6:.2f}M"
+    return f"{number / 1000:.0f}K" if number >= 1000 else str(number)
+
+
+def display_width(text: str) -> int:
+    """Columns that a text takes on a screen: wide characters take two, combining ones none."""
+    return len(text) if text.isascii() else sum(map(character_width, text))
+
+
+def character_width(character: str) -> int:
+    """Columns of one character."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def format_processor(size_bytes: int, vram_bytes: int) -> str:

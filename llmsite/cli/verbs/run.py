@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 from llmsite.cli.answer import RunSettings, show_answer
 from llmsite.cli.arguments import Arguments, Flag, Verb, at_least
 from llmsite.cli.rest import Server, ServerError
 from llmsite.cli.session import Session
+from llmsite.cli.verbs.pull import INSECURE, pull_model
 from llmsite.types.duration import FOREVER, parse_duration
 from llmsite.types.errors import InvalidRequest, LlmsiteError
 from llmsite.types.json_body import decode_body
 from llmsite.types.limits import Limits
-from llmsite.types.name import ModelName, strip_source
 from llmsite.types.request import GenerateRequest, Think
 
 _THINK_VALUES: Final[dict[str, Think]] = {
@@ -29,14 +30,13 @@ _NOT_FOUND: Final = 404
 
 
 def run(arguments: Arguments) -> int:
-    """Ask a model. Ctrl+C ends the answer quietly."""
+    """Ask a model, pulled first if it is not there. Ctrl+C ends the answer quietly."""
     settings = _read_settings(arguments)
     with asyncio.Runner() as runner:
         server = Server()
         try:
+            runner.run(_make_ready(server, settings.model, is_insecure=arguments.is_set("insecure")))
             _run(runner, server, settings, arguments)
-        except KeyboardInterrupt:
-            return 0
         except ServerError as error:
             raise LlmsiteError(error.text) if error.status == _NOT_FOUND else error from error
         finally:
@@ -44,9 +44,18 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
+async def _make_ready(server: Server, model: str, *, is_insecure: bool) -> None:
+    """See that the model is there, or pull it."""
+    await server.greet()
+    try:
+        await server.post("/api/show", {"model": model})
+    except ServerError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        await pull_model(server, model, is_insecure=is_insecure)
+
+
 def _run(runner: asyncio.Runner, server: Server, settings: RunSettings, arguments: Arguments) -> None:
-    runner.run(server.greet())
-    ModelName.parse(strip_source(settings.model))
     if _is_session(arguments):
         Session(runner, server.client, settings).run()
         return
@@ -54,7 +63,8 @@ def _run(runner: asyncio.Runner, server: Server, settings: RunSettings, argument
     request = GenerateRequest(
         settings.model, prompt, think=settings.think, format=settings.format, keep_alive=settings.keep_alive
     )
-    runner.run(show_answer(server.client.generate(request), settings))
+    with suppress(KeyboardInterrupt):
+        runner.run(show_answer(server.client.generate(request), settings))
 
 
 def _is_session(arguments: Arguments) -> bool:
@@ -114,6 +124,7 @@ VERB: Final = Verb(
     flags=(
         Flag("format", "Response format (e.g. json)"),
         Flag("hidethinking", "Hide thinking output (if provided)", is_switch=True),
+        INSECURE,
         Flag("keepalive", "Duration to keep a model loaded (e.g. 5m)"),
         Flag("nowordwrap", "Don't wrap words to the next line automatically", is_switch=True),
         Flag("think", "Enable thinking mode: true/false or high/medium/low for supported models", alone="true"),
