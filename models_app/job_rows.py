@@ -101,7 +101,7 @@ def recover() -> None:
     lost = [job for job in Job.objects.filter(state=JobState.RUNNING) if _is_lost(job)]
     for job in lost:
         same = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, fence=job.fence, owner=job.owner)
-        same.update(seq=F("seq") + 1, owner="", **_after_loss(job))
+        same.update(seq=F("seq") + 1, **_after_loss(job))
 
 
 def _is_lost(job: Job) -> bool:
@@ -114,7 +114,7 @@ def _after_loss(job: Job) -> dict[str, Any]:
     if job.num_starts >= settings.LLMSITE_LIMITS.job_starts:
         text = f"the {job.kind} of {job.name} was given up: its worker ended {job.num_starts} times before it got any further"
         return end_of(EngineError(text))
-    return {"state": JobState.QUEUED, "lease_until": None}
+    return {"state": JobState.QUEUED, "owner": "", "lease_until": None}
 
 
 def startable(at_once: Mapping[str, int]) -> list[int]:

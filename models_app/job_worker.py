@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from llmsite.types.errors import EngineError, LlmsiteError
 from models_app import catalogue, job_rows, watching
@@ -104,8 +104,8 @@ class JobWorker:
                     next_beat = now + limits.job_beat_seconds
                     self._beat()
                 next_count = self._write(now, next_count)
-            except DatabaseError:
-                logger.exception("jobs could not be written; trying again")
+            except Exception:
+                logger.exception("jobs could not be looked after; trying again")
             self._news.wait(_COUNT_SECONDS if self._runs else max(0.0, next_sweep - time.monotonic()))
             self._news.clear()
         connection.close()

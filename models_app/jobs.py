@@ -58,7 +58,7 @@ def _shared(kind: str, name: str, request: dict[str, Any]) -> Job | None:
 
 def _new(kind: str, name: str, request: dict[str, Any], user_id: int | None, leaves_with_watchers: bool) -> Job:
     most = KINDS[kind].max_queued
-    if Job.objects.filter(kind=kind, state=JobState.QUEUED).count() >= most:
+    if Job.objects.filter(kind=kind, state__in=OPEN_STATES).count() >= most + KINDS[kind].at_once:
         raise Busy(f"server busy: {most} jobs of this kind are waiting already; please try again later")
     return Job(kind=kind, name=name, request=request, user_id=user_id, leaves_with_watchers=leaves_with_watchers)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from llmsite.types.chunk import Progress
 from models_app.job_rows import frames_of
@@ -168,8 +168,8 @@ def _watch() -> None:
             try:
                 if hints.has_changed() or was_poked:
                     is_busy = _look()
-            except DatabaseError:
-                logger.exception("jobs could not be read; trying again")
+            except Exception:
+                logger.exception("jobs could not be looked at; trying again")
                 time.sleep(_IDLE_SECONDS)
     finally:
         hints.close()
