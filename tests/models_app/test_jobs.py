@@ -390,8 +390,8 @@ def test_more_than_may_run_wait_their_turn_and_too_many_are_refused(site_with_wo
         each.mkdir()
         ids.append(asker.ask("start", kind="steps", name=str(each), request={"folder": str(each), "total": 1}))
         asker.ask("watch", watch=each.name, job_id=ids[-1])
-    for each in folders[:2]:
-        asker.hears(each.name, bool)
+        if len(ids) <= 2:
+            asker.hears(each.name, bool)
     assert [asker.row(job_id)["state"] for job_id in ids] == ["running"] * 2 + ["queued"] * 3
     with pytest.raises(AssertionError, match=r"Busy.*3 jobs"):
         asker.ask("start", kind="steps", name="one more", request={"folder": str(tmp_path), "total": 1})
