@@ -21,13 +21,10 @@ _PIECE_BYTES: Final = 256 * KIB
 def show_response(shown: ShownModel, asked_as: str, user_agent: str) -> HttpResponseBase:
     """The model as JSON. Copilot names models by `general.basename`, so it reads there what it asked for."""
     basename = asked_as if user_agent.startswith(_COPILOT) else ""
-    parts = list(_parts(_frame(shown, basename)))
-    size_bytes = sum(map(len, parts))
-    if size_bytes <= _PIECE_BYTES:
+    parts = _parts(_frame(shown, basename))
+    if sum(map(len, parts)) <= _PIECE_BYTES:
         return HttpResponse(b"".join(parts), content_type=JSON)
-    response = StreamingHttpResponse(_pieces(parts), content_type=JSON)
-    response.headers["Content-Length"] = str(size_bytes)
-    return response
+    return StreamingHttpResponse(_pieces(parts), content_type=JSON)
 
 
 def _frame(shown: ShownModel, basename: str) -> dict[str, Any]:

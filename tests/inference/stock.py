@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from llmsite.types.name import ModelName
 
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "llmsite/starter/starter.gguf"
+PROJECTOR = ROOT / "tests/data/starter-mmproj.gguf"
 
 
 def read_rows() -> list[dict[str, Any]]:
@@ -31,19 +33,38 @@ def starter_facts() -> GgufFacts:
 
 
 def make_store(root: Path) -> ModelStore:
-    """The five text models of the transcripts, `-told` with a history, and `-hot` with a parameter of the wrong type."""
+    """The models of the transcripts, `-told` with a history, and `-hot` with a parameter of the wrong type."""
     store = ModelStore(root)
     templates = {row["name"]: row["answer"]["template"] for row in read_rows() if row["name"].startswith("go.show.")}
-    with store.blobs.writer() as writer:
-        writer.write(STARTER.read_bytes())
-        part = Part(writer.commit(), starter_facts())
-    recipes: dict[str, dict[str, Any]] = {
-        "starter": {},
-        "starter-sys": {"system": "Always answer with the word PING.", "parameters": {"temperature": 0, "seed": 1}},
-        "starter-told": {"system": "S", "messages": (Message("user", "u"), Message("assistant", "a"))},
-        "starter-hot": {"parameters": {"temperature": "hot"}},
+    weights = _add_file(store, STARTER)
+    derived = replace(weights, source="starter:latest")
+    made: dict[str, Any] = {
+        "template": "{{ .System }}|{{ .Prompt }}",
+        "system": "S",
+        "licenses": ("L1", "L2"),
+        "parameters": {"temperature": 0.5, "stop": ["a", "b"]},
+        "messages": (Message("user", "u"), Message("assistant", "a")),
     }
-    recipes |= {name: {"template": templates[f"go.show.{name}"]} for name in ("starter-go", "starter-legacy", "starter-insert")}
-    for name, texts in recipes.items():
-        create_model(store, ModelName.parse(name), Recipe((part,), **texts))
+    recipes: dict[str, Recipe] = {
+        "starter": Recipe((weights,)),
+        "starter-see": Recipe((weights, _add_file(store, PROJECTOR))),
+        "starter-sys": Recipe((derived,), system="Always answer with the word PING.", parameters={"temperature": 0, "seed": 1}),
+        "starter-told": Recipe((derived,), system="S", messages=(Message("user", "u"), Message("assistant", "a"))),
+        "starter-hot": Recipe((derived,), parameters={"temperature": "hot"}),
+        "made": Recipe((derived,), **made),
+        "made2": Recipe(
+            (replace(weights, source="made:latest"),),
+            **made | {"licenses": ("L1", "L2", "L3"), "parameters": made["parameters"] | {"top_k": 3}},
+        ),
+    }
+    for name in ("starter-go", "starter-legacy", "starter-insert"):
+        recipes[name] = Recipe((derived,), template=templates[f"go.show.{name}"])
+    for name, recipe in recipes.items():
+        create_model(store, ModelName.parse(name), recipe)
     return store
+
+
+def _add_file(store: ModelStore, path: Path) -> Part:
+    with store.blobs.writer() as writer, BlockingInspector(Limits()) as inspector:
+        writer.write(path.read_bytes())
+        return Part(writer.commit(), inspector.read_gguf(path))
