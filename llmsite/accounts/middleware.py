@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from asgiref.sync import markcoroutinefunction
+from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.middleware import AuthenticationMiddleware
@@ -24,15 +24,13 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from llmsite.accounts import csp
-from llmsite.accounts.authorize import ANONYMOUS, LOOPBACK, Action, Principal, action_of, principal_of
+from llmsite.accounts.authorize import ANONYMOUS, LOOPBACK, Action, Principal, action_of, principal_of, principal_of_key
+from llmsite.accounts.keys import KEY_PREFIX, find_key
 from llmsite.accounts.language import choose_language
 from llmsite.accounts.models import User
 from llmsite.accounts.refusals import refuse, rest_error
 from llmsite.accounts.trust import STRANGER, Trust, is_rest_path
 from llmsite.types.errors import Unauthorized
-
-KEY_PREFIX: Final = "llmsite_"
-"""Every API key of ours begins so; other bearer values are placeholders that clients send."""
 
 GetResponse = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -124,7 +122,7 @@ class Identity(AsyncMiddleware):
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> HttpResponseBase | None:
         match = request.resolver_match
-        action = action_of(match.view_name) if match else None
+        action = action_of(match.view_name, request.method or "") if match else None
         # a route that nobody listed is for administrators
         return refuse(request, action or Action.MANAGE)
 
@@ -140,19 +138,28 @@ async def find_principal(request: HttpRequest) -> Principal:
     """Who asks. Raises `Unauthorized` for a bearer value that claims to be a key and is none (rule 1)."""
     trust: Trust = getattr(request, "scope", {}).get("trust", STRANGER)
     if is_rest_path(request.path):
-        _refuse_bad_key(request, trust)
+        if principal := await _key_holder(request, trust):
+            return principal
         if not trust.is_same_origin or settings.SESSION_COOKIE_NAME not in request.COOKIES:
             return _without_account(trust)
     principal = await signed_in(request)
     return principal if principal.is_person else _without_account(trust)
 
 
-def _refuse_bad_key(request: HttpRequest, trust: Trust) -> None:
-    """Every key is bad until keys exist; placeholders count as absent for callers of this machine."""
+async def _key_holder(request: HttpRequest, trust: Trust) -> Principal | None:
+    """The principal of the key that was sent; None without one.
+
+    A key that is not good never falls back to what its sender might do without it: whoever revokes a key wants it to fail. Other
+    bearer values are placeholders that Ollama's clients send; they count as absent for callers who need no key.
+    """
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     token = value.strip() if scheme.lower() == "bearer" else request.headers.get("X-Api-Key", "").strip()
-    if token.startswith(KEY_PREFIX) or (token and _without_account(trust) == ANONYMOUS):
+    if not token or (not token.startswith(KEY_PREFIX) and _without_account(trust) != ANONYMOUS):
+        return None
+    key = await sync_to_async(find_key)(token) if token.startswith(KEY_PREFIX) else None
+    if key is None:
         raise Unauthorized("invalid api key")
+    return principal_of_key(key)
 
 
 async def signed_in(request: HttpRequest) -> Principal:

@@ -34,6 +34,11 @@ class User(AbstractUser):
     def is_admin(self) -> bool:
         return self.is_superuser
 
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether the account is in use now; otherwise its sessions and keys are worth nothing."""
+        return self.is_active and self.state == self.State.ACTIVE
+
 
 class OwnerLink(models.Model):
     """The one-time right to make the first administrator. Only a hash of its token is stored; one link lives at a time."""
@@ -51,7 +56,7 @@ class OwnerLink(models.Model):
         token = secrets.token_urlsafe(32)
         with transaction.atomic():
             cls.objects.all().delete()
-            cls.objects.create(token_hash=_hash(token), expires_at=timezone.now() + timedelta(seconds=valid_seconds))
+            cls.objects.create(token_hash=hash_token(token), expires_at=timezone.now() + timedelta(seconds=valid_seconds))
         return token
 
     @classmethod
@@ -67,7 +72,30 @@ class OwnerLink(models.Model):
 
     @classmethod
     def _find(cls, token: str) -> models.QuerySet[OwnerLink]:
-        return cls.objects.filter(token_hash=_hash(token), expires_at__gt=timezone.now())
+        return cls.objects.filter(token_hash=hash_token(token), expires_at__gt=timezone.now())
+
+
+class ApiKey(models.Model):
+    """A program's right to use the REST API in its owner's name; `keys.py` makes and finds them.
+
+    Only a hash of the key is stored; `prefix` is its beginning, by which people and the database recognise it.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="keys", verbose_name=_("owner"))
+    name = models.CharField(_("name"), max_length=80, blank=True)
+    prefix = models.CharField(_("prefix"), max_length=24, db_index=True)
+    key_hash = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(_("scopes"), default=list)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… of {self.user.username}"
 
 
 def has_admin() -> bool:
@@ -75,6 +103,6 @@ def has_admin() -> bool:
     return User.objects.filter(is_superuser=True, is_active=True, state=User.State.ACTIVE).exists()
 
 
-def _hash(token: str) -> str:
+def hash_token(token: str) -> str:
     """A token has 256 random bits, so a plain hash is enough and can be looked up."""
     return hashlib.sha256(token.encode()).hexdigest()
