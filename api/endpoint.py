@@ -15,20 +15,22 @@ from llmsite.types.codec import go_json
 from llmsite.types.errors import LlmsiteError
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+ToResponse = Callable[[LlmsiteError], HttpResponse]
 
 _TEXT: Final = "text/plain"
 
 
-def endpoint(*methods: str) -> Callable[[View], View]:
+def endpoint(*methods: str, to_response: ToResponse = error_response) -> Callable[[View], View]:
     """A REST view for these methods. HEAD gets the headers of GET; other methods a 405 that lists these (catalogue 14.3).
 
-    Errors of `types/errors.py` become their status and body, whatever else is raised a 500 with a number and a log line.
+    Errors of `types/errors.py` become what `to_response` makes of them, whatever else is raised a 500 with a number and a log
+    line.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            response = await _respond(view, methods, request, args, kwargs)
+            response = await _respond(view, methods, to_response, request, args, kwargs)
             return _without_body(response) if request.method == "HEAD" else response
 
         answer.methods = methods  # type: ignore[attr-defined]
@@ -38,16 +40,21 @@ def endpoint(*methods: str) -> Callable[[View], View]:
 
 
 async def _respond(
-    view: View, methods: tuple[str, ...], request: HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+    view: View,
+    methods: tuple[str, ...],
+    to_response: ToResponse,
+    request: HttpRequest,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> HttpResponseBase:
     if request.method not in methods:
         return method_not_allowed(methods)
     try:
         return await view(request, *args, **kwargs)
     except LlmsiteError as error:
-        return error_response(error)
+        return to_response(error)
     except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
-        return error_response(internal_error(error))
+        return to_response(internal_error(error))
 
 
 def queue_key(request: HttpRequest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
@@ -18,19 +18,26 @@ NDJSON: Final = "application/x-ndjson"
 Replies = AsyncGenerator[Chunk | Phase, None]
 
 
-class NdjsonResponse(StreamingHttpResponse):
-    """Frames from an async generator, which is closed when the client goes away.
+class GeneratorResponse(StreamingHttpResponse):
+    """A body from an async generator, which is closed when the client goes away.
 
     Django wraps what it iterates in a generator of its own and closes only that one; handing out ours makes closing certain.
     """
 
-    def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(content_type=NDJSON)
+    def __init__(self, frames: AsyncGenerator[bytes, None], **options: Any) -> None:
+        super().__init__(**options)
         self.streaming_content = frames
         self.frames = frames
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.frames
+
+
+class NdjsonResponse(GeneratorResponse):
+    """Lines of JSON as they come."""
+
+    def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(frames, content_type=NDJSON)
 
 
 async def answer(replies: Replies, writer: Writer, *, stream: bool) -> HttpResponseBase:

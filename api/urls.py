@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from api.endpoint import View
-from api.views import blobs, chat, generate, models, server
+from api.views import blobs, chat, generate, models, registry, server
 from api.views.root import make_root
 
 
@@ -26,5 +26,11 @@ def make_urls(page: View) -> list[URLPattern]:
         re_path(r"^api/blobs/(?P<digest>[\s\S]+)\Z", blobs.blob, name="blob"),
         # any text at all, so that what is no digest is told so
         re_path(r"^api/blobs/(?P<digest>[\s\S]+)\Z", blobs.blob, name="blob"),
+        # this site as a registry
+        path("v2/", registry.root, name="registry"),
+        re_path(r"^v2/(?P<repository>[\s\S]+)/manifests/(?P<tag>[^/]+)\Z", registry.manifest, name="registry_manifest"),
+        re_path(r"^v2/(?P<repository>[\s\S]+)/blobs/uploads/?\Z", registry.uploads, name="registry_uploads"),
+        re_path(r"^v2/(?P<repository>[\s\S]+)/blobs/uploads/(?P<session_id>[^/]+)\Z", registry.upload, name="registry_upload"),
+        re_path(r"^v2/(?P<repository>[\s\S]+?)/blobs/(?P<digest>[\s\S]+)\Z", registry.blob, name="registry_blob"),
         re_path(r"^(?:api|v1)(?:/[\s\S]*)?\Z", server.unknown, name="unknown"),
     ]

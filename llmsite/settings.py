@@ -119,6 +119,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
 # who may come in: accounts/
 LLMSITE_ADDRESS = env.server_address()
 LLMSITE_API_AUTH: str = env.read("LLMSITE_API_AUTH")
+LLMSITE_REGISTRY_PUBLIC: bool = env.read("LLMSITE_REGISTRY_PUBLIC")
+LLMSITE_REGISTRY_PUSH: str = env.read("LLMSITE_REGISTRY_PUSH")
 LLMSITE_TRUST = TrustConfig(
     bound=(LLMSITE_ADDRESS.bind_host,),
     allowed_hosts=env.read("LLMSITE_ALLOWED_HOSTS"),

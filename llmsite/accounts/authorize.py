@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from llmsite.accounts.models import User
+from django.conf import settings
+
+from llmsite.accounts.models import ApiKey, User
 from llmsite.types.errors import Forbidden, Unauthorized
 
 Kind = Literal["anonymous", "loopback", "key", "user", "admin"]
 
 
 class Action(StrEnum):
-    """What somebody wants to do; one row of the table in threats-and-faults (a) each."""
+    """What somebody wants to do; one row of the table in threats-and-faults (a) each.
+
+    `FETCH_MODELS` and `TAKE_PUSH` are this site as a registry (`/v2/`): models that others take from it and bring to it.
+    """
 
     HELLO = "hello"
     ENTER = "enter"
@@ -28,6 +33,8 @@ class Action(StrEnum):
     WRITE_MODELS = "models:write"
     DELETE_MODELS = "models:delete"
     PUSH_MODELS = "models:push"
+    FETCH_MODELS = "registry:read"
+    TAKE_PUSH = "registry:push"
     CHAT = "chats"
     MANAGE = "admin"
 
@@ -72,6 +79,8 @@ RIGHTS: Final[Mapping[Action, frozenset[Kind]]] = {
     Action.WRITE_MODELS: frozenset({"loopback", "key", "admin"}),
     Action.DELETE_MODELS: frozenset({"loopback", "key", "admin"}),
     Action.PUSH_MODELS: frozenset({"key", "admin"}),
+    Action.FETCH_MODELS: _KNOWN,
+    Action.TAKE_PUSH: frozenset({"key", "admin"}),
     Action.CHAT: frozenset({"user", "admin"}),
     Action.MANAGE: frozenset({"admin"}),
 }
@@ -83,7 +92,11 @@ _SCOPES: Final[Mapping[Action, str]] = {
     Action.WRITE_MODELS: "models:write",
     Action.DELETE_MODELS: "models:write",
     Action.PUSH_MODELS: "models:push",
+    Action.FETCH_MODELS: "models:read",
+    Action.TAKE_PUSH: "models:push",
 }
+SCOPES: Final = tuple(dict.fromkeys(_SCOPES.values()))
+"""What keys can be given."""
 
 ROUTES: Final[Mapping[str, Action]] = {
     "accounts:setup": Action.ENTER,
@@ -103,6 +116,11 @@ ROUTES: Final[Mapping[str, Action]] = {
     "api:generate": Action.INFER,
     "api:chat": Action.INFER,
     "api:blob": Action.WRITE_MODELS,
+    "api:registry": Action.FETCH_MODELS,
+    "api:registry_manifest": Action.FETCH_MODELS,
+    "api:registry_blob": Action.FETCH_MODELS,
+    "api:registry_uploads": Action.TAKE_PUSH,
+    "api:registry_upload": Action.TAKE_PUSH,
     "api:unknown": Action.HELLO,
     "chat:home": Action.CHAT,
     "chat:conversation": Action.CHAT,
@@ -117,18 +135,30 @@ ROUTES: Final[Mapping[str, Action]] = {
 }
 """URL name to action."""
 
+METHODS: Final[Mapping[tuple[str, str], Action]] = {("api:registry_manifest", "PUT"): Action.TAKE_PUSH}
+"""Where a method needs another right than the rest of its route."""
+
 NAMESPACES: Final[Mapping[str, Action]] = {"admin": Action.MANAGE}
 """Whole namespaces that Django fills: its own admin pages."""
 
 
-def action_of(url_name: str) -> Action | None:
+def action_of(url_name: str, method: str = "GET") -> Action | None:
     """The action behind a route's full name (`api:chat`), None for a route that nobody listed."""
-    return ROUTES.get(url_name) or NAMESPACES.get(url_name.partition(":")[0])
+    return METHODS.get((url_name, method)) or ROUTES.get(url_name) or NAMESPACES.get(url_name.partition(":")[0])
+
+
+def kinds_for(action: Action) -> frozenset[Kind]:
+    """Who may do this: the table, and the two switches of the registry."""
+    if action == Action.FETCH_MODELS and settings.LLMSITE_REGISTRY_PUBLIC:
+        return _EVERYBODY
+    if action == Action.TAKE_PUSH:
+        return {"key": RIGHTS[action], "loopback": RIGHTS[action] | {"loopback"}}.get(settings.LLMSITE_REGISTRY_PUSH, frozenset())
+    return RIGHTS[action]
 
 
 def may(principal: Principal, action: Action) -> bool:
     """Whether this principal may do this."""
-    if principal.kind not in RIGHTS[action]:
+    if principal.kind not in kinds_for(action):
         return False
     if principal.kind == "key" and action in _SCOPES:
         return _SCOPES[action] in principal.scopes
@@ -139,13 +169,22 @@ def authorize(principal: Principal, action: Action) -> None:
     """Raises `Unauthorized` when signing in could help, `Forbidden` when it could not."""
     if may(principal, action):
         return
+    if not kinds_for(action):
+        raise Forbidden("pushing to this site is switched off")
     if principal.user is None:
         raise Unauthorized("sign in, or send an API key as a bearer token")
+    if principal.kind == "key":
+        raise Forbidden(f'this key may not do this: it needs the scope "{_SCOPES.get(action, action.value)}"')
     raise Forbidden(f'your account may not do this: it needs the right "{action.value}"')
 
 
 def principal_of(user: User) -> Principal:
     """The principal of a signed-in person; anonymous when the account is not active now."""
-    if not user.is_active or user.state != User.State.ACTIVE:
+    if not user.can_sign_in:
         return ANONYMOUS
     return Principal("admin" if user.is_admin else "user", user=user)
+
+
+def principal_of_key(key: ApiKey) -> Principal:
+    """The principal behind a living key: its owner, with the key's scopes."""
+    return Principal("key", user=key.user, scopes=frozenset(key.scopes), key_id=key.pk)

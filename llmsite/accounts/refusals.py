@@ -25,12 +25,20 @@ log = logging.getLogger(__name__)
 
 
 def rest_error(path: str, status: int, text: str) -> HttpResponse:
-    """Error body of the REST API; under /v1 in OpenAI's shape."""
+    """Error body of the REST API; under /v1 in OpenAI's shape, under /v2 in that of registries."""
     body: Any = text
+    if path.startswith("/v2/"):
+        return HttpResponse(registry_error(status, text), status=status, content_type="application/json; charset=utf-8")
     if path.startswith("/v1/"):
         kind = "authentication_error" if status == 401 else "invalid_request_error" if status < 500 else "api_error"
         body = {"message": text, "type": kind, "param": None, "code": None}
     return HttpResponse(go_json({"error": body}), status=status, content_type="application/json; charset=utf-8")
+
+
+def registry_error(status: int, text: str, code: str = "") -> bytes:
+    """Error body of a registry, as its clients parse it."""
+    known = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NAME_UNKNOWN", 429: "TOOMANYREQUESTS", 405: "UNSUPPORTED"}
+    return go_json({"errors": [{"code": code or known.get(status, "UNKNOWN"), "message": text}]})
 
 
 def error_page(request: HttpRequest, status: int, what: str = "", action: str = "", error_id: str = "") -> HttpResponse:

@@ -7,7 +7,8 @@ What differs from stock Daphne:
 - `websocket.py`: the same for websockets, with bounds on size, rate and silence.
 - `server.py`: one listener, run around a main coroutine that says when to stop. Signals belong to `serve.py`.
 
-Uploads (`POST /api/blobs/…`) get their body as `scope["body"]`, an async iterator of bytes, and an empty body otherwise.
+Uploads (`POST /api/blobs/…`, and pushes below `/v2/…/blobs/uploads/`) get their body as `scope["body"]`, an async
+iterator of bytes, and an empty body otherwise.
 """
 
 from daphne import server as _installs_the_asyncio_reactor  # noqa: F401  # isort: skip - before anything else of twisted

@@ -21,6 +21,7 @@ _LEAST_BYTES: Final = 4 * KIB
 """A body must bring so many bytes in every `body_idle_seconds`, or it counts as idle."""
 _LINGER_SECONDS: Final = 1.0
 """How long a refused client, which may still be sending, has to read why."""
+_WRITING: Final = frozenset({b"POST", b"PATCH", b"PUT"})
 _REST_PREFIXES: Final = (b"/api/", b"/v1/", b"/v2/")
 _REASONS: Final = {
     400: b"Bad Request",
@@ -31,7 +32,9 @@ _REASONS: Final = {
 
 
 def is_upload(method: bytes, path: bytes) -> bool:
-    """Whether a route reads its body from `scope["body"]`."""
+    """Whether a route reads its body from `scope["body"]`: blobs that are given to the API, and blobs that are pushed."""
+    if path.startswith(b"/v2/"):
+        return method in _WRITING and b"/blobs/uploads/" in path
     return method == b"POST" and path.startswith(b"/api/blobs/")
 
 

@@ -18,6 +18,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final
@@ -86,6 +87,13 @@ class BlobStore:
         self.size(digest)
         os.utime(self.path(digest), follow_symlinks=False)
 
+    def modified_ns(self, digest: str) -> int | None:
+        """When the blob came or was touched, in nanoseconds since 1970; None when it is not there."""
+        try:
+            return self.path(digest).lstat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def remove(self, digest: str) -> None:
         """Remove the blob, if it is there."""
         self.path(digest).unlink(missing_ok=True)
@@ -96,6 +104,7 @@ class BlobStore:
         if self.has(digest):
             self.touch(digest)
             return digest
+        self.require_space(len(data))
         with self.writer(digest) as writer:
             writer.write(data)
             return writer.commit()
@@ -108,24 +117,29 @@ class BlobStore:
         """
         if expected is not None:
             parse_digest(expected)
+        with self.temporary() as (file, path):
+            yield BlobWriter(self, file, path, expected)
+
+    @contextmanager
+    def temporary(self) -> Iterator[tuple[FileIO, Path]]:
+        """An unfinished file of ours. Unless it got a name of its own, it is gone when the block ends. Raises `StorageFull`."""
         with reporting_full_disk():
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=self.folder)
         temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
+            with os.fdopen(descriptor, "w+b", buffering=0) as file:
                 with suppress(OSError):  # a file system without locks: then the hour of the sweep protects the file
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield BlobWriter(self, file, temporary, expected)
+                yield file, temporary
         finally:
             temporary.unlink(missing_ok=True)
 
     def require_space(self, size_bytes: int) -> None:
         """Raise `StorageFull` unless `size_bytes` more leave the reserve free. Small files may use the reserve."""
-        if size_bytes < _SPACE_CHECK_BYTES:
-            return
-        folder = self.folder if self.folder.exists() else self.folder.parent
-        missing = size_bytes + self.limits.disk_floor_bytes - shutil.disk_usage(folder).free
+        folder = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+        floor = self.limits.disk_floor_bytes if size_bytes >= _SPACE_CHECK_BYTES else 0
+        missing = size_bytes + floor - shutil.disk_usage(folder).free
         if missing > 0:
             raise StorageFull(f"not enough space in the model store: {missing} more bytes are needed")
 
@@ -169,6 +183,14 @@ class BlobStore:
         return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a blob being written, and the hash of all before it."""
+
+    num_bytes: int
+    hash: hashlib._Hash
+
+
 class BlobWriter:
     """One blob being written, by one thread at a time."""
 
@@ -193,14 +215,26 @@ class BlobWriter:
         self._hash.update(piece)
         self.num_bytes += len(piece)
 
-    def commit(self) -> str:
+    def mark(self) -> Mark:
+        """Where the writer stands, to come back to by `rewind`."""
+        return Mark(self.num_bytes, self._hash.copy())
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget what was written after `mark`. Blocks."""
+        self._file.truncate(mark.num_bytes)
+        self._file.seek(mark.num_bytes)
+        self.num_bytes, self._hash = mark.num_bytes, mark.hash.copy()
+
+    def commit(self, expected: str | None = None) -> str:
         """Give the blob its name, safe against a power cut; returns its digest. Blocks.
 
-        Raises `InvalidDigest` (`digest mismatch, expected "…", got "…"`), `StorageFull`.
+        `expected`: the digest it must have, where that was not known at the start. Raises `InvalidDigest`
+        (`digest mismatch, expected "…", got "…"`), `StorageFull`.
         """
         digest = f"sha256:{self._hash.hexdigest()}"
-        if self._expected is not None and self._expected != digest:
-            raise InvalidDigest(f'digest mismatch, expected "{self._expected}", got "{digest}"')
+        expected = expected or self._expected
+        if expected is not None and expected != digest:
+            raise InvalidDigest(f'digest mismatch, expected "{expected}", got "{digest}"')
         with reporting_full_disk():
             os.fchmod(self._file.fileno(), 0o644)  # as Ollama, which may run as another user; the home's folder is closed
             os.fsync(self._file.fileno())

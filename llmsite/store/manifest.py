@@ -74,16 +74,36 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def decode_manifest(data: bytes, limits: Limits) -> Manifest:
     """The manifest in `data`; unknown keys are ignored. Raises `InvalidModelFile` saying what is wrong."""
+    return _from_document(_read_document(data, limits))
+
+
+def _read_document(data: bytes, limits: Limits) -> _Document:
     if len(data) > limits.manifest_bytes:
         raise InvalidModelFile(f"invalid manifest: larger than {limits.manifest_bytes} bytes")
     try:
         document = msgspec.json.decode(data, type=_Document)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise InvalidModelFile(f"invalid manifest: {error}") from error
-    layers = document.layers or []
-    if len(layers) > limits.manifest_layers:
+    if len(document.layers or ()) > limits.manifest_layers:
         raise InvalidModelFile(f"invalid manifest: more than {limits.manifest_layers} layers")
-    return Manifest(_from_json(document.config), tuple(_from_json(layer) for layer in layers))
+    return document
+
+
+def check_manifest(data: bytes, limits: Limits) -> Manifest:
+    """A manifest that came from elsewhere (threat T68): stricter than reading what is installed. Raises `InvalidModelFile`."""
+    document = _read_document(data, limits)
+    if document.version != 2:
+        raise InvalidModelFile(f"invalid manifest: schema version {document.version} is not supported")
+    manifest = _from_document(document)
+    if not manifest.layers:
+        raise InvalidModelFile("invalid manifest: it has no layers")
+    sizes: dict[str, int] = {}
+    for layer in (manifest.config, *manifest.layers):
+        if layer.size_bytes > limits.upload_bytes:
+            raise InvalidModelFile(f"invalid manifest: layer {layer.digest} is larger than {limits.upload_bytes} bytes")
+        if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
+            raise InvalidModelFile(f"invalid manifest: layer {layer.digest} stands there with two sizes")
+    return manifest
 
 
 def manifest_digest(data: bytes) -> str:
@@ -102,6 +122,11 @@ class _Entry(msgspec.Struct):
 class _Document(msgspec.Struct):
     config: _Entry
     layers: list[_Entry] | None = None
+    version: int = msgspec.field(default=0, name="schemaVersion")
+
+
+def _from_document(document: _Document) -> Manifest:
+    return Manifest(_from_json(document.config), tuple(_from_json(layer) for layer in document.layers or ()))
 
 
 def _to_json(layer: Layer) -> dict[str, Any]:

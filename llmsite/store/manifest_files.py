@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from llmsite.store.blobs import reporting_full_disk, sync_folder
-from llmsite.types.name import ModelName
+from llmsite.types.name import DEFAULT_HOST, ModelName
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,16 @@ class ManifestFolder:
         with suppress(FileNotFoundError):
             return _describe(spelling, self.folder.joinpath(*spelling.parts))
         return None
+
+    def find_in_repository(self, namespace: str, model: str, tag: str) -> ManifestFile | None:
+        """The file that a registry's `namespace/model:tag` means: of the default host, else of the only host that has it."""
+        found = self.find(ModelName(DEFAULT_HOST, namespace, model, tag))
+        if found is not None:
+            return found
+        hosts = [entry.name for entry in _children(self.folder, folders=True)]
+        names = [name for host in hosts if (name := ModelName(host, namespace, model, tag)).is_valid]
+        others = [file for name in names if (file := self.find(name)) is not None]
+        return others[0] if len(others) == 1 else None
 
     def write(self, name: ModelName, data: bytes) -> ManifestFile:
         """Install or replace, safe against a power cut. Call it under `locked`. Raises `StorageFull`."""

@@ -75,6 +75,9 @@ class Limits:
     pull_part_bytes: int = 16 * MIB
     pull_record_bytes: int = 1 * MIB
     push_part_bytes: int = 100_000_000
+    push_uploads: int = 64
+    """Blobs that may be on their way into this site's `/v2/` at once."""
+    push_idle_seconds: float = 3600
     registry_reply_bytes: int = 64 * KIB
     registry_error_chars: int = 200
     # templates

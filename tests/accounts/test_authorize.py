@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -10,9 +11,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from llmsite.accounts.authorize import (
     ANONYMOUS,
     LOOPBACK,
+    METHODS,
     NAMESPACES,
     RIGHTS,
     ROUTES,
+    SCOPES,
     Action,
     Principal,
     action_of,
@@ -63,6 +66,8 @@ def test_every_action_has_its_rights() -> None:
         (Action.WRITE_MODELS, "loopback admin"),
         (Action.DELETE_MODELS, "loopback admin"),
         (Action.PUSH_MODELS, "admin"),
+        (Action.FETCH_MODELS, "loopback user admin"),
+        (Action.TAKE_PUSH, "admin"),
         (Action.CHAT, "user admin"),
         (Action.MANAGE, "admin"),
     ],
@@ -79,14 +84,42 @@ def test_who_may_do_what(action: Action, allowed: str) -> None:
         ({"infer"}, {Action.HELLO, Action.ENTER, Action.READ_VERSION, Action.INFER}),
         (
             {"models:read", "models:write"},
-            {Action.HELLO, Action.ENTER, Action.READ_VERSION, Action.READ_MODELS, Action.WRITE_MODELS, Action.DELETE_MODELS},
+            {Action.HELLO, Action.ENTER, Action.READ_VERSION, Action.READ_MODELS, Action.WRITE_MODELS, Action.DELETE_MODELS}
+            | {Action.FETCH_MODELS},
         ),
+        ({"models:push"}, {Action.HELLO, Action.ENTER, Action.READ_VERSION, Action.PUSH_MODELS, Action.TAKE_PUSH}),
         ({"admin", "chats"}, {Action.HELLO, Action.ENTER, Action.READ_VERSION}),
     ],
 )
 def test_a_key_does_what_its_scopes_say(scopes: set[str], allowed: set[Action]) -> None:
     key = Principal("key", user=User(pk=1), scopes=frozenset(scopes), key_id=7)
     assert {action for action in Action if may(key, action)} == allowed
+
+
+@pytest.mark.parametrize(
+    ("is_public", "push", "fetch", "take"),
+    [
+        (False, "key", "loopback user admin key", "admin key"),
+        (True, "key", "anonymous loopback user admin key", "admin key"),
+        (False, "loopback", "loopback user admin key", "loopback admin key"),
+        (False, "off", "loopback user admin key", ""),
+    ],
+)
+def test_the_registry_s_switches_open_and_close_it(is_public: bool, push: str, fetch: str, take: str, settings: Any) -> None:
+    settings.LLMSITE_REGISTRY_PUBLIC, settings.LLMSITE_REGISTRY_PUSH = is_public, push
+    everybody = (ANONYMOUS, LOOPBACK, USER, ADMIN, Principal("key", user=User(pk=3), scopes=frozenset(SCOPES), key_id=7))
+    assert [each.kind for each in everybody if may(each, Action.FETCH_MODELS)] == fetch.split()
+    assert [each.kind for each in everybody if may(each, Action.TAKE_PUSH)] == take.split()
+    if push == "off":
+        for each in everybody:
+            with pytest.raises(Forbidden, match="switched off"):
+                authorize(each, Action.TAKE_PUSH)
+
+
+def test_a_method_may_need_another_right_than_its_route() -> None:
+    assert action_of("api:registry_manifest") == action_of("api:registry_manifest", "HEAD") == Action.FETCH_MODELS
+    assert action_of("api:registry_manifest", "PUT") == Action.TAKE_PUSH
+    assert {name for name, _ in METHODS} <= set(ROUTES)
 
 
 def test_no_account_is_asked_to_sign_in_and_a_small_one_is_refused() -> None:
