@@ -16,6 +16,8 @@ _SUFFIX_WIDTH: Final = 31
 _EDGES_WIDTH: Final = 5
 _RATE_SAMPLES: Final = 10
 _HOUR_SECONDS: Final = 3600
+_SPINNER_WIDTH: Final = 4
+_KEPT_END: Final = 8
 
 
 @dataclass(slots=True)
@@ -26,8 +28,14 @@ class StatusLine:
     is_settled: bool = False
 
     def render(self, columns: int, now: float) -> str:
-        frame = FRAMES[int(now * 10) % len(FRAMES)]
-        return self.text if self.is_settled else f"{self.text} {frame}"
+        if self.is_settled:
+            return self.text
+        return f"{_shortened(self.text, columns - _SPINNER_WIDTH)} {FRAMES[int(now * 10) % len(FRAMES)]}"
+
+
+def _shortened(text: str, columns: int) -> str:
+    """Without its middle, so that the percents at its end are seen."""
+    return text if len(text) <= columns else f"{text[: max(columns - _KEPT_END - 1, 0)]}…{text[-_KEPT_END:]}"
 
 
 @dataclass(slots=True)

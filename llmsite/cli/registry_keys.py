@@ -17,8 +17,8 @@ def read_host(text: str) -> str:
 
     Raises `InvalidRequest`.
     """
-    host = text.partition("://")[2] or text
-    host = host.rstrip("/").lower()
+    _, mark, after = text.partition("://")
+    host = (after if mark else text).rstrip("/").lower()
     if not ModelName.parse_loosely(f"{host}/library/model").is_valid:
         raise InvalidRequest(f"{text!r} is no host of a registry: expected a name such as models.example or 10.0.0.5:11434")
     return host

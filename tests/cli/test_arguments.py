@@ -59,7 +59,14 @@ def test_a_flag_that_cannot_be_meant_is_named(given, text):
 
 @pytest.mark.parametrize(
     ("word", "near"),
-    [("lst", ["list", "ps"]), ("ru", ["run", "ps"]), ("sto", ["stop"]), ("bogus", []), ("version", [])],
+    [
+        ("lst", ["list", "ps"]),
+        ("ru", ["run", "ps", "cp", "rm"]),
+        ("sto", ["show", "stop"]),
+        ("craete", ["create"]),
+        ("bogus", []),
+        ("version", []),
+    ],
 )
 def test_a_near_miss_is_suggested(word, near):
     assert suggestions(word, VERBS) == near
