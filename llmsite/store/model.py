@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,23 @@ class ModelStore:
                 self._remove_unused(old)
         return self.load(file)
 
+    def canonical(self, name: ModelName) -> ModelName:
+        """The name in the spelling of what is installed: each part that differs from one there in letter case only becomes that.
+
+        The parts are looked at one by one (catalogue 1.3), so a new tag of an installed model joins the others.
+        """
+        known = [file.name.parts for file in self.manifests.files()]
+        spelled = [_spelled_as(part, {parts[place] for parts in known}) for place, part in enumerate(name.parts)]
+        return ModelName(*spelled, scheme=name.scheme)
+
+    def discard(self, made: Mapping[str, int]) -> None:
+        """Remove blobs that were made in vain: digest to the time in nanoseconds at which each came.
+
+        One that a model uses stays, and one that somebody else has touched since.
+        """
+        with self.manifests.locked(exclusive=True):
+            self._remove_unused(digest for digest, modified_ns in made.items() if self.blobs.modified_ns(digest) == modified_ns)
+
     def copy(self, source: ModelName, target: ModelName) -> StoredModel:
         """The same bytes under another name. Raises `ModelNotFound`."""
         file = self.manifests.find(source)
@@ -232,6 +249,12 @@ class ModelStore:
         for cache in (self._manifests, self._models):
             for file in [each for each in list(cache) if each not in kept]:
                 cache.pop(file, None)
+
+
+def _spelled_as(part: str, known: set[str]) -> str:
+    """The first known spelling of a part, itself if it is one."""
+    same = [each for each in known if each.casefold() == part.casefold()]
+    return part if part in same or not same else min(same)
 
 
 _WEIGHTS = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
