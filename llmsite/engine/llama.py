@@ -43,7 +43,7 @@ MICRO_BATCH: Final = 512
 _MROPE_TYPES: Final = (lib.LLAMA_ROPE_TYPE_MROPE, lib.LLAMA_ROPE_TYPE_IMROPE, lib.LLAMA_ROPE_TYPE_VISION)
 _KV_TYPES: Final = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _ERROR_LEVEL: Final = 4
-_BUFFER: Final = re.compile(r"(\S+)\s+(?:model |KV |RS |compute |output )?buffer size\s*=\s*([\d.]+) MiB")
+_BUFFER: Final = re.compile(r"(\S+)\s+(?:model |LoRA |KV |RS |compute |output )?buffer size\s*=\s*([\d.]+) MiB")
 _FUNCTION: Final = re.compile(r"^[\w:]+: +")
 
 
@@ -136,9 +136,14 @@ class Model:
         self.scales = [scale for _, scale in load.adapters]
 
     def _adapter(self, path: str) -> Any:
+        """An adapter, loaded. Raises `EngineError` that names its file, which in the store is its digest."""
         adapter = lib.llama_adapter_lora_init(self.handle, path.encode())
+        name = path.rpartition("/")[2]
+        reason = last_error().removeprefix("failed to apply lora adapter: ").replace(path, name)
+        if adapter and lib.llama_adapter_get_alora_n_invocation_tokens(adapter):
+            adapter, reason = None, "adapters that only some tokens activate are not supported"
         if not adapter:
-            raise _load_failed()
+            raise EngineError(f"the model could not be loaded: its adapter {name} cannot be applied: {reason or 'unknown error'}")
         return adapter
 
     @property

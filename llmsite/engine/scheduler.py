@@ -152,7 +152,7 @@ class Scheduler:
         runner.num_slots, runner.size_bytes, runner.vram_bytes = num_slots, size_bytes, vram_bytes
         runner.expires_at = now + runner.keep_alive
         self._retry = None
-        self._quarantine.forget(runner.spec.model_path)
+        self._quarantine.forget(runner.spec.weights)
         self._advance(now)
 
     def on_load_failed(self, now: float, runner: Runner, error: LlmsiteError, *, is_fault: bool) -> None:
@@ -162,7 +162,7 @@ class Scheduler:
         """
         self._runners.remove(runner)
         if is_fault:
-            self._quarantine.add(runner.spec.model_path, now)
+            self._quarantine.add(runner.spec.weights, now)
         retry = self._next_try(runner) if isinstance(error, NotEnoughMemory) else None
         self._retry = retry
         if retry is None:
@@ -223,7 +223,7 @@ class Scheduler:
         return lambda ticket: (ticket.turn, seats[ticket.spec.weights, ticket.user], ticket.number)
 
     def _aside(self, now: float, spec: ModelSpec) -> LoadFailed | None:
-        seconds = self._quarantine.seconds_left(spec.model_path, now)
+        seconds = self._quarantine.seconds_left(spec.weights, now)
         if not seconds:
             return None
         return LoadFailed(
