@@ -143,7 +143,7 @@ def gather_facts(header: GgufHeader, limits: Limits | None = None) -> GgufFacts:
         check_projector(fields, limits)
         return replace(facts, has_vision=_encodes(fields, "vision"), has_audio=_encodes(fields, "audio"))
     if kind == "adapter":
-        check_adapter(header)
+        check_adapter(header, fields)
         return facts
     return _with_model(facts, header, fields, limits)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from llmsite.store.gguf_header import GgufHeader, LongArray, TensorInfo, wrong
+from llmsite.store.gguf_header import GgufHeader, LongArray, TensorInfo, shown, wrong
 from llmsite.types.limits import Limits
 
 MAX_HEADS: Final = 65_536
@@ -20,6 +20,8 @@ _BYTE_TOKEN_TYPE: Final = 6
 _INT32_KINDS: Final = (4, 5)
 _BYTE_KINDS: Final = (0, 1)
 _FLOAT32_KINDS: Final = (6,)
+_SOLID: Final = ("_exps.", "attn_k_b.", "attn_v_b.")
+_NO_FACTORS: Final = frozenset({"I8", "I16", "I32", "I64", "F64"})
 
 
 class Fields:
@@ -135,15 +137,23 @@ def check_projector(fields: Fields, limits: Limits) -> None:
             raise wrong(key, "is not three floats")
 
 
-def check_adapter(header: GgufHeader) -> None:
-    """Every matrix of a LoRA comes as a pair that can be multiplied."""
+def check_adapter(header: GgufHeader, fields: Fields) -> None:
+    """A LoRA, of which every matrix comes as a pair that can be multiplied."""
+    if fields.text("adapter.type") not in ("", "lora"):
+        raise wrong("adapter.type", "is not lora")
+    if header.kind("adapter.lora.alpha") not in (-1, *_FLOAT32_KINDS):
+        raise wrong("adapter.lora.alpha", "is not a 32-bit float")
     halves = {tensor.name: tensor for tensor in header.tensors if tensor.name.endswith((".lora_a", ".lora_b"))}
     for name, tensor in halves.items():
         twin = halves.get(name[:-1] + ("b" if name.endswith("a") else "a"))
         if twin is None:
-            raise wrong(f'tensor "{name}"', "has no other half")
+            raise wrong(f'tensor "{shown(name)}"', "has no other half")
         if name.endswith("a") and not _can_multiply(tensor, twin):
-            raise wrong(f'tensor "{name}"', "does not fit its other half")
+            raise wrong(f'tensor "{shown(name)}"', "does not fit its other half")
+        if tensor.type in _NO_FACTORS:
+            raise wrong(f'tensor "{shown(name)}"', f"is of the type {tensor.type}, which cannot be multiplied")
+        if len(tensor.shape) > 2 and not any(each in name for each in _SOLID):
+            raise wrong(f'tensor "{shown(name)}"', f"has {len(tensor.shape)} dimensions, as only experts and heads may")
 
 
 def _can_multiply(first: TensorInfo, second: TensorInfo) -> bool:

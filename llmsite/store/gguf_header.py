@@ -158,6 +158,14 @@ class GgufHeader:
         start, end = self._records[key]
         return bytes(self._data[start:end])
 
+    def kind(self, key: str) -> int:
+        """GGUF's type number of the value; -1 when there is none."""
+        if key not in self._records:
+            return -1
+        start, _ = self._records[key]
+        (num_bytes,) = struct.unpack_from("<Q", self._data, start)
+        return int(struct.unpack_from("<I", self._data, start + 8 + num_bytes)[0])
+
 
 def read_header(file: BinaryIO, size_bytes: int, limits: Limits) -> GgufHeader:
     """The header of a file of `size_bytes`, read from its start. Raises `InvalidModelFile` naming the field."""
@@ -256,13 +264,13 @@ def _read_metadata(cursor: _Cursor, num_keys: int) -> tuple[dict[str, Any], dict
         start = cursor.position
         key = cursor.text(f"key {index}", 65_535)
         if not key or key in metadata:
-            raise wrong(f"key {index}", f'"{_shown(key)}" is empty or stands there twice')
-        metadata[key] = _read_value(cursor, cursor.number("I", 4, f"type of {_shown(key)}"), _shown(key))
+            raise wrong(f"key {index}", f'"{shown(key)}" is empty or stands there twice')
+        metadata[key] = _read_value(cursor, cursor.number("I", 4, f"type of {shown(key)}"), shown(key))
         records[key] = start, cursor.position
     return metadata, records
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A name from the file, fit for an error text: printable and short."""
     return "".join(each if each.isprintable() else "?" for each in text[:64])
 
@@ -314,7 +322,7 @@ def _alignment(metadata: dict[str, Any]) -> int:
 def _read_tensor(cursor: _Cursor) -> TensorInfo:
     """The next entry of the list, its offset still relative to the first tensor."""
     name = cursor.text("tensor name", _MAX_NAME_BYTES)
-    field = f'tensor "{_shown(name)}"'
+    field = f'tensor "{shown(name)}"'
     num_dims = cursor.number("I", 4, field)
     if not 1 <= num_dims <= cursor.limits.gguf_dims:
         raise wrong(field, f"has {num_dims} dimensions; 1 to {cursor.limits.gguf_dims} are allowed")
@@ -339,7 +347,7 @@ def _place_tensors(declared: list[TensorInfo], start: int, size_bytes: int, alig
     placed: list[TensorInfo] = []
     expected = 0
     for tensor in declared:
-        field = f'tensor "{_shown(tensor.name)}"'
+        field = f'tensor "{shown(tensor.name)}"'
         if tensor.name in names:
             raise wrong(field, "stands there twice")
         names.add(tensor.name)
