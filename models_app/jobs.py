@@ -19,7 +19,7 @@ from llmsite.types.chunk import Progress
 from llmsite.types.errors import Busy, Conflict, NotFound, from_wire
 from models_app import owners, tasks, watching
 from models_app.frames import news_since
-from models_app.job_rows import canceled, end_of
+from models_app.job_rows import canceled, end_of, frames_of
 from models_app.kinds import KINDS
 from models_app.models import OPEN_STATES, Job, JobState
 from models_app.watching import JobView
@@ -110,7 +110,7 @@ def discard(job_id: int) -> None:
         job.delete()
     remove = KINDS[job.kind].discard if job.kind in KINDS else None
     if remove and job.state != JobState.DONE and not _shared(job.kind, job.name, job.request):
-        remove(job.name, job.request)
+        remove(frames_of(job))
     watching.look_now()
 
 

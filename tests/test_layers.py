@@ -84,6 +84,7 @@ ROOMS: dict[str, set[str]] = {
     "llmsite.urls": {"*"},
     "llmsite.asgi": {"*"},
     "models_app": {
+        "llmsite.env",
         "llmsite.types",
         "llmsite.store",
         "llmsite.modelfile",
@@ -113,6 +114,8 @@ ROOMS: dict[str, set[str]] = {
         "llmsite.inference.client",
         "llmsite.store",
         "models_app.services",
+        "models_app.jobs",
+        "models_app.downloads",
         "models_app.progress",
     },
 }

@@ -115,6 +115,8 @@ ROUTES: Final[Mapping[str, Action]] = {
     "api:delete": Action.DELETE_MODELS,
     "api:generate": Action.INFER,
     "api:chat": Action.INFER,
+    "api:pull": Action.WRITE_MODELS,
+    "api:push": Action.PUSH_MODELS,
     "api:blob": Action.WRITE_MODELS,
     "api:registry": Action.FETCH_MODELS,
     "api:registry_manifest": Action.FETCH_MODELS,
@@ -153,6 +155,8 @@ def kinds_for(action: Action) -> frozenset[Kind]:
         return _EVERYBODY
     if action == Action.TAKE_PUSH:
         return {"key": RIGHTS[action], "loopback": RIGHTS[action] | {"loopback"}}.get(settings.LLMSITE_REGISTRY_PUSH, frozenset())
+    if action == Action.PUSH_MODELS and settings.LLMSITE_REGISTRY_PUSH == "loopback":
+        return RIGHTS[action] | {"loopback"}
     return RIGHTS[action]
 
 

@@ -109,6 +109,8 @@ class Limits:
     jobs_kept: int = 200
     pulls: int = 2
     pulls_queued: int = 20
+    creates: int = 2
+    creates_queued: int = 20
     # people
     message_chars: int = 1_000_000
     conversations_per_user: int = 100_000

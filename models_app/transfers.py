@@ -1,0 +1,76 @@
+"""Pull and push as jobs: what the worker does for them, on the registry library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.conf import settings
+
+from llmsite import backend, env
+from llmsite.inspector.pool import read_gguf_sync
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.partial import PartialBlob
+from llmsite.registry.pull import pull
+from llmsite.registry.push import push
+from llmsite.registry.steps import Report
+from llmsite.types.chunk import Progress
+from llmsite.types.name import ModelName
+from models_app.job_run import JobRun
+
+
+def run_pull(run: JobRun) -> None:
+    """Kind `pull`: install the model of that name from its registry."""
+    _transfer(pull, run, ModelName.parse(run.name), run.report, insecure=_is_insecure(run))
+
+
+def run_push(run: JobRun) -> None:
+    """Kind `push`: send an installed model to its registry. A name that is none is an error of the stream, as Ollama's is."""
+    _transfer(push, run, ModelName.parse_loosely(run.name), run.report, insecure=_is_insecure(run))
+
+
+def pull_into(run: JobRun, name: ModelName, insecure: bool) -> None:
+    """Pull a model within another job: with its frames but for the last, which would say that all is done."""
+
+    def report(progress: Progress) -> None:
+        if progress.status != "success":
+            run.report(progress)
+
+    _transfer(pull, run, name, report, insecure=insecure)
+
+
+def discard(frames: Iterable[Progress]) -> None:
+    """Remove what a pull that stopped has of blobs that are not whole. Blobs that somebody loads now are left alone."""
+    blobs = backend.get_store().blobs
+    for each in frames:
+        if not each.digest or each.completed >= each.total:
+            continue
+        unfinished = PartialBlob.take(blobs, each.digest, each.total)
+        if unfinished is not None:
+            with unfinished:
+                unfinished.discard()
+
+
+def _transfer(act: Callable[..., None], run: JobRun, name: ModelName, report: Report, *, insecure: bool) -> None:
+    act(backend.get_store(), name, insecure=insecure, report=report, check=run.check, config=_config(run.request))
+
+
+def _is_insecure(run: JobRun) -> bool:
+    return bool(run.request.get("insecure"))
+
+
+def _config(request: dict[str, Any]) -> RegistryConfig:
+    http_proxy, https_proxy, unproxied_hosts = env.registry_proxies()
+    return RegistryConfig(
+        home=settings.LLMSITE_HOME,
+        is_exposed=not settings.LLMSITE_TRUST.is_loopback,
+        is_restricted=bool(request.get("is_restricted")),
+        allowed_hosts=env.read("LLMSITE_REGISTRY_ALLOW"),
+        http_proxy=http_proxy,
+        https_proxy=https_proxy,
+        unproxied_hosts=unproxied_hosts,
+        hub_token=env.read("HF_TOKEN"),
+        hub_url=env.read("HF_ENDPOINT"),
+        read_gguf=read_gguf_sync,
+        limits=settings.LLMSITE_LIMITS,
+    )
