@@ -115,7 +115,7 @@ def plan_seat(
     if own and (best := max(own, key=lambda each: each[0]))[0] + traits.min_copied > num_best:
         return Seat(best[1], best[1], best[0])
     # 2. Otherwise an empty slot, or the one used longest ago, whose content is saved.
-    slot = next((each for each in free if not each.tokens), free[0])
+    slot = _choose_slot(free, {each.seq_id for each in slots if each not in free}, saved)
     seat = Seat(slot, saves=_deserves_saving(slot, slots, saved))
     # 3. What it starts from: the longest prefix; a slot before a saved state, since nothing must be fetched.
     for num, source in sorted(usable, key=lambda each: (each[0], isinstance(each[1], Slot)), reverse=True):
@@ -126,6 +126,16 @@ def plan_seat(
         if isinstance(source, Slot) or slot.is_settled:
             return Seat(slot, source, num, seat.saves)
     return seat
+
+
+def _choose_slot(free: Sequence[Slot], busy: set[int], saved: SavedPrefixes) -> Slot:
+    """llama.cpp computes streams together only while their numbers go up by one, so a neighbour of a busy slot is best.
+
+    Without memory to save in, what was used longest ago must go instead.
+    """
+    empty = [each for each in free if not each.tokens]
+    choices = empty or (free if saved.limit_bytes else free[:1])
+    return next((each for each in choices if busy & {each.seq_id - 1, each.seq_id + 1}), choices[0])
 
 
 def _goes_on(slot: Slot, num: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from llmsite.engine import llama, wire
 from llmsite.engine.batch import StepCosts, share_budget
@@ -256,39 +257,40 @@ class Loop:
         self._costs.learn(len(step.writers), num_read, time.perf_counter() - started)
 
     def _plan_step(self) -> _Step:
-        """Fill the batch: a token of every writer, then chunks of prompts as the time budget allows."""
-        step, batch = _Step(), self._batch
-        batch.clear()
-        readers: list[Slot] = []
+        """Fill the batch: a token of every writer, and chunks of prompts as the time budget allows."""
+        step, readers = _Step(), []
         for slot in list(self._running):
             sequence = slot.sequence
             assert sequence is not None
             if sequence.is_reading:
                 readers.append(slot)
-                continue
-            if len(slot.tokens) + 1 >= sequence.num_ctx and not self._shift(slot, sequence):
-                continue
-            step.writers.append(slot)
-            step.outputs.append((slot, batch.add_one(sequence.next_token, len(slot.tokens), slot.seq_id)))
-        if readers:
-            self._add_chunks(step, readers)
+            elif len(slot.tokens) + 1 < sequence.num_ctx or self._shift(slot, sequence):
+                step.writers.append(slot)
+        self._batch.clear()
+        chunks = self._share(len(step.writers), readers) if readers else {}
+        # llama.cpp computes streams together only while their numbers go up by one; any other order takes a pass for each
+        for slot in sorted((*step.writers, *chunks), key=attrgetter("seq_id")):
+            if slot in chunks:
+                self._add_chunk(step, slot, chunks[slot])
+            elif slot.sequence:
+                step.outputs.append((slot, self._batch.add_one(slot.sequence.next_token, len(slot.tokens), slot.seq_id)))
         return step
 
-    def _add_chunks(self, step: _Step, readers: list[Slot]) -> None:
+    def _share(self, num_writers: int, readers: list[Slot]) -> dict[Slot, int]:
+        """How many tokens of their prompts those read who get any."""
         remaining = [len(slot.sequence.prompt) - len(slot.tokens) for slot in readers if slot.sequence]
-        budget = self._costs.prompt_budget(len(step.writers), self._batch.size)
-        for slot, count in zip(readers, share_budget(remaining, budget), strict=True):
-            sequence = slot.sequence
-            assert sequence is not None
-            if not count:
-                continue
-            start = len(slot.tokens)
-            chunk = sequence.prompt[start : start + count]
-            is_last = start + count == len(sequence.prompt)
-            index = self._batch.add_chunk(chunk, start, slot.seq_id, is_last=is_last)
-            step.chunks.append((slot, chunk))
-            if is_last:
-                step.outputs.append((slot, index))
+        shares = share_budget(remaining, self._costs.prompt_budget(num_writers, self._batch.size))
+        return {slot: count for slot, count in zip(readers, shares, strict=True) if count}
+
+    def _add_chunk(self, step: _Step, slot: Slot, count: int) -> None:
+        assert slot.sequence is not None
+        prompt, start = slot.sequence.prompt, len(slot.tokens)
+        chunk = prompt[start : start + count]
+        is_last = start + count == len(prompt)
+        index = self._batch.add_chunk(chunk, start, slot.seq_id, is_last=is_last)
+        step.chunks.append((slot, chunk))
+        if is_last:
+            step.outputs.append((slot, index))
 
     def _shift(self, slot: Slot, sequence: Sequence) -> bool:
         """Make room in a full context: half of what may go goes. False when the model cannot; the answer then ends."""

@@ -26,6 +26,9 @@ from llmsite.types.limits import Limits
 
 Job = tuple[wire.Generate, list[int]] | wire.Cancel | wire.Load
 
+STEPS_SECONDS = 0.004
+"""Steps of a small model that come quicker than this are told together: every telling wakes parent and reader, on cores that the
+model computes with."""
 PROGRESS_SECONDS = 0.05
 """Between two reports of a load."""
 
@@ -51,10 +54,15 @@ class Runner:
             return 1
         self._channel.send(loop.describe())
         self._loaded.set()
+        events: list[wire.Event] = []
+        told = 0.0
         while True:
             self._take_jobs(loop)
-            if events := loop.turn():
+            events += loop.turn()
+            now = time.monotonic()
+            if events and (now - told >= STEPS_SECONDS or not loop.has_work or not isinstance(events[-1], wire.Step)):
                 self._channel.send(*events)
+                events, told = [], now
 
     def _take_jobs(self, loop: Loop) -> None:
         """Everything that came since; waits for something only when there is nothing to do."""

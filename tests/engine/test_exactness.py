@@ -158,3 +158,15 @@ def test_no_seed_draws_one(runner: RunnerProcess) -> None:
     runner.send(*(generate(number, chat("Hello"), sampling=sampling, num_predict=20) for number in (1, 2)))
     runner.finish(1, 2)
     assert runner.text(1) != runner.text(2)
+
+
+def test_a_step_takes_streams_in_the_order_of_their_slots() -> None:
+    with RunnerProcess(load(num_slots=2)) as runner:
+        runner.start()
+        runner.send(generate(1, chat("Hello"), num_predict=4), generate(2, RAMBLING))
+        runner.finish(1)
+        runner.ask(generate(3, chat("Hello"), num_predict=20))  # sits where the first one sat
+        runner.finish(2)
+        together = [[piece.id for piece in event.pieces] for event in runner.order if isinstance(event, wire.Step)]
+        assert [3, 2] in together
+        assert [2, 3] not in together

@@ -124,6 +124,19 @@ def test_without_an_empty_slot_the_one_used_longest_ago_goes_and_is_saved() -> N
     assert plan(conversation(3), slots, SavedPrefixes(100)) == Seat(second, saves=True)
 
 
+@pytest.mark.parametrize(
+    ("num_empty", "host_bytes", "expected"),
+    [(2, 0, 2), (0, 100, 2), (0, 0, 0)],
+    ids=["empty slots", "slots whose content is saved", "nowhere to save"],
+)
+def test_a_newcomer_sits_beside_somebody_who_is_answered(num_empty: int, host_bytes: int, expected: int) -> None:
+    slots = Slots(4)
+    filled = holding(slots, *(conversation(number) for number in range(1, 5 - num_empty)))
+    busy = [*slots][3] if num_empty else filled[3]
+    slots.seat(reading([1]), busy)
+    assert plan(conversation(9), slots, SavedPrefixes(host_bytes)).slot.seq_id == expected
+
+
 def test_the_victim_may_be_what_is_wanted() -> None:
     slots = Slots(1)
     (slot,) = holding(slots, SYSTEM + conversation(1))
