@@ -28,6 +28,7 @@ STATUSES: Final[dict[type[errors.LlmsiteError], int]] = {
     errors.RegistryError: 500,
     errors.Busy: 503,
     errors.NotEnoughMemory: 503,
+    errors.StorageFailed: 500,
     errors.StorageFull: 507,
 }
 """Subclasses share the status of their nearest ancestor here."""

@@ -7,25 +7,29 @@ never followed (threat T07).
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import stat
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from llmsite.store import disk
 from llmsite.store.digest import file_name, from_file_name, hash_bytes, parse_digest
+from llmsite.store.disk import reporting_full_disk, sync_folder
+from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFull
 from llmsite.types.limits import MIB, Limits
+
+__all__ = ["BlobStore", "BlobWriter", "Mark", "reporting_full_disk", "sync_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +37,24 @@ _TEMPORARY_PREFIX: Final = "upload-"
 # what else may be removed from the folder: unfinished files of ours and of Ollama, and Ollama's unfinished downloads
 _UNFINISHED: Final = re.compile(r"upload-\w+|sha256-?\d{1,12}", re.ASCII)
 _PARTIAL: Final = re.compile(r"sha256-[0-9a-f]{64}-partial(-\d+)?", re.ASCII)
+_OLD_STYLE: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _SWEEP_AGE_SECONDS: Final = 3600
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ORPHAN_AGE_SECONDS: Final = 60
+"""What a killed writer of ours left needs no hour: its lock is gone."""
 _SPACE_CHECK_BYTES: Final = 64 * MIB
+_HASH_BYTES: Final = 1 * MIB
+
+
+DAMAGED: Final = "model data is damaged, pull it again"
 
 
 class BlobStore:
     """The folder `blobs/` of a store."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, verified: VerifiedBlobs | None = None) -> None:
         self.folder = folder
         self.limits = limits or Limits()
+        self.verified = verified or VerifiedBlobs()
 
     def path(self, digest: str) -> Path:
         """Where the blob is or would be. Raises `InvalidDigest`."""
@@ -61,12 +72,14 @@ class BlobStore:
             return size
         if path.is_symlink() or path.exists():
             raise LoadFailed(f"blob {digest} is damaged: something else than a plain file stands in its place")
+        if self._put_aside(digest):
+            raise LoadFailed(DAMAGED)
         raise NotFound(f"blob {digest} is missing, pull the model again")
 
     def checked_path(self, digest: str, size_bytes: int | None = None) -> Path:
         """The path of a blob that is there, with its declared size if one is given. Raises `NotFound`, `LoadFailed`."""
         if self.size(digest) != size_bytes and size_bytes is not None:
-            raise LoadFailed("model data is damaged, pull it again")
+            raise LoadFailed(DAMAGED)
         return self.path(digest)
 
     def open(self, digest: str) -> BufferedReader:
@@ -95,8 +108,86 @@ class BlobStore:
             return None
 
     def remove(self, digest: str) -> None:
-        """Remove the blob, if it is there."""
-        self.path(digest).unlink(missing_ok=True)
+        """Remove the blob, if it is there, and what was put aside of it."""
+        disk.remove(self.path(digest))
+        self._forget_damage(digest)
+
+    def put_aside(self, digest: str) -> None:
+        """Take what stands in the blob's place out of the way, keeping it: nothing is served from it, and a pull fetches it anew.
+
+        It goes to the folder `damaged/` beside `blobs/` until the blob is there again or its last model is removed.
+        """
+        source = self.path(digest)
+        disk.make_folder(self._damaged)
+        disk.rename(source, self._damaged / f"{source.name}-{secrets.token_hex(4)}")
+        disk.sync_folder(self.folder)
+        logger.warning("blob %s is damaged; it was put aside", digest)
+
+    def publish(self, descriptor: int, temporary: Path, digest: str) -> None:
+        """Give a finished file, whose bytes were verified, its name; safe against a power cut. Blocks.
+
+        Raises `StorageFull`, `StorageFailed`.
+        """
+        with reporting_full_disk():
+            os.fchmod(descriptor, 0o644)  # as Ollama, which may run as another user; the home's folder is closed
+            disk.sync(descriptor)
+            disk.rename(temporary, self.path(digest))
+            disk.sync_folder(self.folder)
+        self.verified.add(digest, os.fstat(descriptor))
+        self._forget_damage(digest)
+
+    def verify(self, digest: str, check: Callable[[int], None] = lambda num_bytes: None) -> None:
+        """Hash the blob and remember that it is right. Blocks; `check` is told after each piece how long that was.
+
+        Raises `NotFound`, `LoadFailed` when it is not what its name says or cannot be read; it is left where it is.
+        """
+        hasher = hashlib.sha256()
+        with self.open(digest) as file:
+            before = os.fstat(file.fileno())
+            try:
+                while piece := file.read(_HASH_BYTES):
+                    hasher.update(piece)
+                    check(len(piece))
+            except OSError as error:
+                raise LoadFailed(f"blob {digest} cannot be read: {error.strerror}") from error
+            if f"sha256:{hasher.hexdigest()}" != parse_digest(digest):
+                raise LoadFailed(DAMAGED)
+            self.verified.add(digest, before)
+
+    def is_verified(self, digest: str) -> bool:
+        """Whether the blob was found right, and its file has not changed since."""
+        try:
+            return self.verified.knows(digest, self.path(digest).lstat())
+        except OSError:
+            return False
+
+    def adopt(self) -> int:
+        """Rename blobs of old releases of Ollama, `sha256:…`, as they are called now (catalogue 10.1); returns how many."""
+        count = 0
+        for entry in list(self._entries()):
+            found = _OLD_STYLE.fullmatch(entry.name)
+            if found and not os.path.lexists(self.folder / f"sha256-{found[1]}"):
+                disk.rename(Path(entry.path), self.folder / f"sha256-{found[1]}")
+                count += 1
+        if count:
+            disk.sync_folder(self.folder)
+        return count
+
+    @property
+    def _damaged(self) -> Path:
+        return self.folder.parent / "damaged"
+
+    def _put_aside(self, digest: str) -> list[Path]:
+        """What was put aside of this blob."""
+        return list(self._damaged.glob(f"{file_name(digest)}-*"))
+
+    def _forget_damage(self, digest: str) -> None:
+        aside = self._put_aside(digest)
+        for path in aside:
+            if path.is_symlink() or not path.is_dir():
+                disk.remove(path)
+        if aside:
+            disk.remove_folder(self._damaged)
 
     def put(self, data: bytes) -> str:
         """Store a small blob, unless it is there; returns its digest. Raises `StorageFull`."""
@@ -124,16 +215,15 @@ class BlobStore:
     def temporary(self) -> Iterator[tuple[FileIO, Path]]:
         """An unfinished file of ours. Unless it got a name of its own, it is gone when the block ends. Raises `StorageFull`."""
         with reporting_full_disk():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=self.folder)
-        temporary = Path(name)
+            disk.make_folder(self.folder)
+            file, temporary = disk.create(self.folder, _TEMPORARY_PREFIX)
         try:
-            with os.fdopen(descriptor, "w+b", buffering=0) as file:
+            with file:
                 with suppress(OSError):  # a file system without locks: then the hour of the sweep protects the file
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield file, temporary
         finally:
-            temporary.unlink(missing_ok=True)
+            disk.remove(temporary)
 
     def require_space(self, size_bytes: int) -> None:
         """Raise `StorageFull` unless `size_bytes` more leave the reserve free. Small files may use the reserve."""
@@ -152,9 +242,13 @@ class BlobStore:
         removed = 0
         for entry in self._entries():
             age = now - entry.stat(follow_symlinks=False).st_mtime
-            if self._is_waste(entry.name, age, kept) and not _is_owned(entry.path):
+            if self._is_waste(entry.name, age, kept) and _lock_state(entry.path) != "held":
                 logger.info("removing %s, which no model uses", entry.name)
-                Path(entry.path).unlink(missing_ok=True)
+                disk.remove(Path(entry.path))
+                removed += 1
+            elif entry.name.startswith(_TEMPORARY_PREFIX) and age > _ORPHAN_AGE_SECONDS and _lock_state(entry.path) == "free":
+                logger.info("removing %s, whose writer has gone", entry.name)
+                disk.remove(Path(entry.path))
                 removed += 1
         return removed
 
@@ -208,10 +302,8 @@ class BlobWriter:
         if self.num_bytes >= self._next_check:
             self._next_check += _SPACE_CHECK_BYTES
             self._store.require_space(_SPACE_CHECK_BYTES)
-        rest = memoryview(piece)
         with reporting_full_disk():
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            disk.write(self._file, piece)
         self._hash.update(piece)
         self.num_bytes += len(piece)
 
@@ -221,8 +313,7 @@ class BlobWriter:
 
     def rewind(self, mark: Mark) -> None:
         """Forget what was written after `mark`. Blocks."""
-        self._file.truncate(mark.num_bytes)
-        self._file.seek(mark.num_bytes)
+        disk.truncate(self._file, mark.num_bytes)
         self.num_bytes, self._hash = mark.num_bytes, mark.hash.copy()
 
     def commit(self, expected: str | None = None) -> str:
@@ -235,44 +326,22 @@ class BlobWriter:
         expected = expected or self._expected
         if expected is not None and expected != digest:
             raise InvalidDigest(f'digest mismatch, expected "{expected}", got "{digest}"')
-        with reporting_full_disk():
-            os.fchmod(self._file.fileno(), 0o644)  # as Ollama, which may run as another user; the home's folder is closed
-            os.fsync(self._file.fileno())
-            self._temporary.rename(self._store.path(digest))
-            sync_folder(self._store.folder)
+        self._store.publish(self._file.fileno(), self._temporary, digest)
         return digest
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable. Blocks."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def reporting_full_disk() -> Iterator[None]:
-    """Turn the errors of a full disk into `StorageFull`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise StorageFull("the disk of the model store is full; remove models or free space, then try again") from error
-
-
-def _is_owned(path: str) -> bool:
-    """Whether a living writer holds the file."""
+def _lock_state(path: str) -> Literal["held", "free", "unknown"]:
+    """Whether a living writer holds the file; unknown on a file system without locks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return False
+        return "unknown"
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "held"
     except OSError:
-        return True
+        return "unknown"
     finally:
         os.close(descriptor)
-    return False
+    return "free"

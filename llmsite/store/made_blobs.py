@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from llmsite.store.blobs import BlobStore, reporting_full_disk, sync_folder
+from llmsite.store.blobs import BlobStore
 from llmsite.types.errors import LoadFailed
 from llmsite.types.limits import MIB
 
@@ -34,11 +34,7 @@ class MadeBlob:
         if not is_new:
             self._blobs.touch(digest)
             return digest, False
-        with reporting_full_disk():
-            os.fchmod(self._file.fileno(), 0o644)
-            os.fsync(self._file.fileno())
-            self.path.rename(self._blobs.path(digest))
-            sync_folder(self._blobs.folder)
+        self._blobs.publish(self._file.fileno(), self.path, digest)
         return digest, True
 
     def _is_in_place(self) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from llmsite.store.blobs import reporting_full_disk, sync_folder
+from llmsite.store import disk
+from llmsite.store.disk import reporting_full_disk
 from llmsite.types.name import DEFAULT_HOST, ModelName
 
 logger = logging.getLogger(__name__)
@@ -78,31 +78,35 @@ class ManifestFolder:
         """Install or replace, safe against a power cut. Call it under `locked`. Raises `StorageFull`."""
         path = self.folder.joinpath(*name.parts)
         with reporting_full_disk():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+            disk.make_folder(path.parent)
+            file, temporary = disk.create(path.parent, _TEMPORARY_PREFIX)
             try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fchmod(descriptor, 0o644)
-                    os.fsync(descriptor)
-                os.replace(temporary, path)
+                with file:
+                    disk.write(file, data)
+                    os.fchmod(file.fileno(), 0o644)
+                    disk.sync(file.fileno())
+                disk.rename(temporary, path)
             finally:
-                Path(temporary).unlink(missing_ok=True)
+                disk.remove(temporary)
             for folder in path.parents[:4]:
-                sync_folder(folder)
+                disk.sync_folder(folder)
         return _describe(name, path)
 
     def remove(self, file: ManifestFile) -> None:
-        """Remove the file and the folders it leaves empty. Call it under `locked`."""
-        file.path.unlink(missing_ok=True)
+        """Remove the file, for good, and the folders it leaves empty. Call it under `locked`.
+
+        The name is gone from the disk before anything that it needed: a power cut leaves no name without its blobs.
+        """
+        with reporting_full_disk():
+            disk.remove(file.path)
+            disk.sync_folder(file.path.parent)
         self._remove_empty(file.path.parent)
 
     def sweep(self, now: float) -> None:
         """Remove unfinished files older than an hour and empty folders. Call it under `locked`."""
         for entry, _ in list(self._leaves()):
             if entry.name.startswith(_TEMPORARY_PREFIX) and now - entry.stat().st_mtime > _SWEEP_AGE_SECONDS:
-                Path(entry.path).unlink(missing_ok=True)
+                disk.remove(Path(entry.path))
         for folder, _, _ in os.walk(self.folder, topdown=False):
             self._remove_empty(Path(folder))
 
@@ -113,7 +117,7 @@ class ManifestFolder:
         So no blob vanishes between a writer's look at it and the manifest that names it.
         """
         with reporting_full_disk():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self.folder)
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with suppress(OSError):  # a file system without locks
@@ -144,9 +148,7 @@ class ManifestFolder:
 
     def _remove_empty(self, folder: Path) -> None:
         while folder != self.folder and self.folder in folder.parents:
-            try:
-                folder.rmdir()
-            except OSError:
+            if not disk.remove_folder(folder):
                 return
             folder = folder.parent
 

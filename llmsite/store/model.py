@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
+from llmsite.store import disk
 from llmsite.store import manifest as media
 from llmsite.store.blobs import BlobStore
+from llmsite.store.disk import reporting_full_disk
 from llmsite.store.manifest import Layer, Manifest, decode_manifest, manifest_digest
 from llmsite.store.manifest_files import ManifestFile, ManifestFolder
+from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.chunk import ModelDetails
 from llmsite.types.errors import InvalidModelFile, LlmsiteError, ModelNotFound
 from llmsite.types.limits import Limits
@@ -90,11 +93,13 @@ class ModelStore:
     Safe to use from several threads and processes. `prunes`: a replaced model's blobs go when nobody else uses them.
     """
 
-    def __init__(self, root: Path, limits: Limits | None = None, *, prunes: bool = True) -> None:
+    def __init__(
+        self, root: Path, limits: Limits | None = None, *, prunes: bool = True, verified: VerifiedBlobs | None = None
+    ) -> None:
         self.root = root
         self.limits = limits or Limits()
         self.prunes = prunes
-        self.blobs = BlobStore(root / "blobs", self.limits)
+        self.blobs = BlobStore(root / "blobs", self.limits, verified)
         self.manifests = ManifestFolder(root / "manifests")
         # what was read, until the file changes; one entry is replaced at a time, so threads need no lock
         self._manifests: dict[ManifestFile, _Read] = {}
@@ -150,6 +155,8 @@ class ModelStore:
             for digest in manifest.digests:
                 self.blobs.touch(digest)
             _resolve(ManifestFile(name, Path(), 0, len(data)), _Read("", manifest, False), self.blobs)
+            with reporting_full_disk():
+                disk.sync_folder(self.blobs.folder)  # some may be another writer's, whose last step is still to come
             replaced = self.manifests.find(name)
             old = self._digests(replaced) if replaced else frozenset()
             file = self.manifests.write(replaced.name if replaced else name, data)

@@ -19,6 +19,7 @@
     ├── Busy                      the queue is full
     ├── NotEnoughMemory           the model does not fit now
     ├── StorageFull               the disk is
+    ├── StorageFailed             the disk did not take or keep what was written
     ├── Canceled                  the asker went away
     ├── RegistryError             a registry refused, failed or sent what it must not
     └── EngineError               inference failed
@@ -91,6 +92,9 @@ class NotEnoughMemory(LlmsiteError): ...
 class StorageFull(LlmsiteError): ...
 
 
+class StorageFailed(LlmsiteError): ...
+
+
 class Canceled(LlmsiteError): ...
 
 
@@ -123,8 +127,9 @@ _BY_NAME = _tree(LlmsiteError)
 
 
 def to_wire(error: LlmsiteError) -> tuple[str, str]:
-    """Class name and message, for a frame or an envelope."""
-    return type(error).__name__, str(error)
+    """Class name and message, for a frame or an envelope. A class of somebody's own goes by its nearest ancestor here."""
+    name = next(each.__name__ for each in type(error).__mro__ if _BY_NAME.get(each.__name__) is each)
+    return name, str(error)
 
 
 def from_wire(name: str, message: str) -> LlmsiteError:

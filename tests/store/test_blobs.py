@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -212,7 +213,8 @@ def plant(blobs: BlobStore, name: str, age_seconds: float, now: float) -> None:
         pytest.param("sha256-" + "1" * 64, HOUR - 60, True, id="unused and young"),
         pytest.param("sha256-" + "2" * 64, 9 * HOUR, True, id="used"),
         pytest.param("upload-ab_9x", HOUR + 1, False, id="our unfinished file"),
-        pytest.param("upload-ab_9x", HOUR - 60, True, id="our young unfinished file"),
+        pytest.param("upload-ab_9x", 61, False, id="our unfinished file whose writer has gone"),
+        pytest.param("upload-ab_9x", 59, True, id="our young unfinished file"),
         pytest.param("sha256-123456789", HOUR + 1, False, id="ollama's unfinished file"),
         pytest.param("sha256-" + "1" * 64 + "-partial", 24 * HOUR, True, id="a download of yesterday"),
         pytest.param("sha256-" + "1" * 64 + "-partial-3", 8 * 24 * HOUR, False, id="a download of last week"),
@@ -251,6 +253,133 @@ def test_the_sweep_takes_the_file_of_a_killed_writer(blobs: BlobStore) -> None:
         process.wait()
     assert blobs.sweep((), 10 * HOUR) == 1
     assert names(blobs) == set()
+
+
+def test_without_locks_an_unfinished_file_is_left_for_an_hour(blobs: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(blobs_module.fcntl, "flock", no_locks)
+    now = 1_800_000_000.0
+    plant(blobs, "upload-young", HOUR - 60, now)
+    plant(blobs, "upload-old", HOUR + 1, now)
+    assert blobs.sweep((), now) == 1
+    assert names(blobs) == {"upload-young"}
+
+
+def test_10_1_blobs_of_old_releases_get_their_present_names(blobs: BlobStore) -> None:
+    write(blobs, b"both")
+    for data in (b"old", b"both"):
+        (blobs.folder / hash_bytes(data)).write_bytes(data)
+    (blobs.folder / "sha256:short").write_bytes(b"x")
+    assert blobs.adopt() == 1
+    assert blobs.has(hash_bytes(b"old"))
+    assert names(blobs) == {
+        hash_bytes(b"old").replace(":", "-"),
+        hash_bytes(b"both").replace(":", "-"),
+        hash_bytes(b"both"),
+        "sha256:short",
+    }
+    assert blobs.adopt() == 0
+
+
+# what is damaged
+
+
+def damage(blobs: BlobStore, digest: str, kind: str) -> None:
+    """One of the damages of F22."""
+    path = blobs.path(digest)
+    data = path.read_bytes()
+    match kind:
+        case "bit flip":
+            path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        case "truncated":
+            path.write_bytes(data[:-1])
+        case "missing":
+            path.unlink()
+        case "folder":
+            path.unlink()
+            path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["bit flip", "truncated", "missing", "folder"])
+def test_F22_verifying_finds_every_damage(blobs: BlobStore, kind: str) -> None:
+    write(blobs, b"hello")
+    blobs.verify(HELLO)
+    damage(blobs, HELLO, kind)
+    with pytest.raises(NotFound if kind == "missing" else LoadFailed):
+        blobs.verify(HELLO)
+    assert not blobs.is_verified(HELLO)
+
+
+def test_F22_a_blob_that_cannot_be_read_is_damaged(blobs: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(blobs, b"hello")
+
+    class Broken(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(blobs, "open", lambda digest: Broken(io.FileIO(blobs.path(digest))))
+    with pytest.raises(LoadFailed, match="cannot be read: Input/output error"):
+        blobs.verify(HELLO)
+
+
+@pytest.mark.parametrize("kind", ["bit flip", "truncated", "folder"])
+def test_F22_a_damaged_blob_is_kept_aside_until_it_is_there_again(blobs: BlobStore, kind: str) -> None:
+    write(blobs, b"hello")
+    damage(blobs, HELLO, kind)
+    blobs.put_aside(HELLO)
+    assert not blobs.has(HELLO)
+    assert names(blobs) == set()
+    assert len(list((blobs.folder.parent / "damaged").iterdir())) == 1
+    for look in (blobs.size, blobs.open, blobs.touch, blobs.checked_path):
+        with pytest.raises(LoadFailed, match=r"^model data is damaged, pull it again$"):
+            look(HELLO)
+    write(blobs, b"hello", HELLO)
+    with blobs.open(HELLO) as file:
+        assert file.read() == b"hello"
+    assert kind == "folder" or not (blobs.folder.parent / "damaged").exists()
+
+
+def test_F22_what_was_put_aside_goes_with_its_blob(blobs: BlobStore) -> None:
+    write(blobs, b"hello")
+    blobs.put_aside(HELLO)
+    blobs.remove(HELLO)
+    with pytest.raises(NotFound):
+        blobs.size(HELLO)
+
+
+@pytest.mark.parametrize("change", ["size", "time", "another file"])
+def test_F22_a_changed_file_is_no_longer_known_to_be_right(blobs: BlobStore, change: str) -> None:
+    write(blobs, b"hello")
+    assert blobs.is_verified(HELLO), "what we wrote was hashed on the way"
+    path = blobs.path(HELLO)
+    before = path.stat()
+    match change:
+        case "size":
+            path.write_bytes(b"hello!")
+            os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+        case "time":
+            os.utime(path, ns=(1, 1))
+        case _:
+            twin = path.with_name("twin")
+            twin.write_bytes(b"hellp")
+            os.utime(twin, ns=(before.st_mtime_ns, before.st_mtime_ns))
+            twin.replace(path)
+    assert not blobs.is_verified(HELLO)
+
+
+def test_a_part_can_be_taken_back(blobs: BlobStore) -> None:
+    with blobs.writer() as writer:
+        writer.write(b"hel")
+        mark = writer.mark()
+        for _ in range(2):
+            writer.write(b"p and more")
+            writer.rewind(mark)
+        writer.write(b"lo")
+        assert writer.commit(HELLO) == HELLO
+    with blobs.open(HELLO) as file:
+        assert file.read() == b"hello"
 
 
 def test_the_sweep_of_no_folder_does_nothing(blobs: BlobStore) -> None:
