@@ -26,3 +26,9 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert errors.__doc__ is not None
     assert all(each.__name__ in errors.__doc__ for each in EVERY)
     assert to_wire(ModelNotFound("model 'x' not found")) == ("ModelNotFound", "model 'x' not found")
+
+
+def test_a_class_of_somebodys_own_goes_by_its_nearest_ancestor() -> None:
+    class Refused(errors.TemplateError): ...
+
+    assert to_wire(Refused("turns must alternate")) == ("TemplateError", "turns must alternate")
