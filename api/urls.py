@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from api.endpoint import View
-from api.views import blobs, chat, generate, models, pull, registry, server
+from api.views import blobs, chat, create, generate, models, pull, registry, server
 from api.views.root import make_root
 
 
@@ -23,6 +23,7 @@ def make_urls(page: View) -> list[URLPattern]:
         path("api/delete", models.delete, name="delete"),
         path("api/generate", generate.generate, name="generate"),
         path("api/chat", chat.chat, name="chat"),
+        path("api/create", create.create, name="create"),
         path("api/pull", pull.pull, name="pull"),
         path("api/push", pull.push, name="push"),
         # any text at all, so that what is no digest is told so

@@ -14,15 +14,16 @@ from models_app import jobs
 async def start(
     kind: Literal["pull", "push"], name: str, *, insecure: bool, user: User | None, leaves_with_watchers: bool = False
 ) -> int:
-    """Start a transfer, or join the one that runs already; returns the job's id. Raises `Busy`.
-
-    Beyond loopback only administrators may name any registry (trust model, rule 8).
-    """
-    is_restricted = not settings.LLMSITE_TRUST.is_loopback and (user is None or not user.is_admin)
+    """Start a transfer, or join the one that runs already; returns the job's id. Raises `Busy`."""
     return await sync_to_async(jobs.start)(
         kind,
         name,
-        {"insecure": insecure, "is_restricted": is_restricted},
+        {"insecure": insecure, "is_restricted": is_restricted(user)},
         user_id=user.pk if user else None,
         leaves_with_watchers=leaves_with_watchers,
     )
+
+
+def is_restricted(user: User | None) -> bool:
+    """Whether this person may not name any registry: beyond loopback only administrators may (trust model, rule 8)."""
+    return not settings.LLMSITE_TRUST.is_loopback and (user is None or not user.is_admin)

@@ -115,6 +115,7 @@ ROUTES: Final[Mapping[str, Action]] = {
     "api:delete": Action.DELETE_MODELS,
     "api:generate": Action.INFER,
     "api:chat": Action.INFER,
+    "api:create": Action.WRITE_MODELS,
     "api:pull": Action.WRITE_MODELS,
     "api:push": Action.PUSH_MODELS,
     "api:blob": Action.WRITE_MODELS,
