@@ -17,7 +17,8 @@ from llmsite.types.limits import Limits
 
 NOT_GGUF: Final = "not a valid gguf file"
 _SMALLEST_BYTES: Final = 33
-_BOOL, _STRING, _ARRAY = 7, 8, 9
+_UINT32, _BOOL, _STRING, _ARRAY = 4, 7, 8, 9
+_ALIGNMENT: Final = "general.alignment"
 # type number: struct letter, bytes
 _SCALARS: Final = {
     0: ("B", 1),
@@ -276,6 +277,8 @@ def shown(text: str) -> str:
 
 
 def _read_value(cursor: _Cursor, kind: int, key: str) -> Any:
+    if key == _ALIGNMENT and kind != _UINT32:  # llama.cpp takes no other
+        raise wrong(key, "is not an unsigned 32-bit number")
     if kind == _STRING:
         return cursor.text(key, cursor.limits.gguf_string_bytes)
     if kind == _ARRAY:
@@ -313,9 +316,9 @@ def _read_array(cursor: _Cursor, key: str) -> Any:
 
 
 def _alignment(metadata: dict[str, Any]) -> int:
-    alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or isinstance(alignment, bool) or alignment <= 0 or alignment & (alignment - 1):
-        raise wrong("general.alignment", "is not a power of two")
+    alignment: int = metadata.get(_ALIGNMENT, 32)
+    if alignment <= 0 or alignment & (alignment - 1):
+        raise wrong(_ALIGNMENT, "is not a power of two")
     return alignment
 
 
