@@ -19,7 +19,23 @@ from tests.bench.model import STARTER, bench_model
 from tests.bench.servers import Running, get_json, llama_server, llmsite
 from tests.bench.streams import ask
 
+_NAME_WIDTH = 72
 SLOTS = {"OLLAMA_NUM_PARALLEL": str(NUM_SLOTS), "OLLAMA_CONTEXT_LENGTH": str(NUM_CTX)}
+
+
+class Report:
+    """The figures so far. Each is printed once it is known, for a whole run takes a quarter of an hour."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+        print(f"{'figure':<{_NAME_WIDTH}}  {'ratio':>8}  {'aim':<8} {'':<4} {'ours':>10}  {'other':>10}")
+
+    def add(self, *figures: Figure) -> None:
+        self.figures += figures
+        for each in figures:
+            mark = "ok" if each.holds else "MISS"
+            values = f"{each.ratio:8.3f}  {each.aim:<8} {mark:<4} {each.ours:10.3f}  {each.other:10.3f} {each.unit}"
+            print(f"{each.name:<{_NAME_WIDTH}}  {values}", flush=True)
 
 
 def main() -> None:
@@ -27,11 +43,12 @@ def main() -> None:
     yardstick = find_llama_server()
     if yardstick is None:
         print("No llama-server: `make llama-server` builds one. Measuring against a bare decode loop instead.")
-    results = _bench_model_figures(yardstick, arguments.quick)
-    results += _starter_figures(yardstick)
-    _print_table(results)
+    report = Report()
+    _measure_bench_model(report, yardstick, arguments.quick)
+    _measure_starter(report, yardstick)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": _machine(), "figures": [asdict(each) for each in results]}, indent=1))
+        figures = [asdict(each) for each in report.figures]
+        arguments.json.write_text(json.dumps({"machine": _machine(), "figures": figures}, indent=1))
 
 
 def _parse() -> argparse.Namespace:
@@ -41,50 +58,47 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _bench_model_figures(yardstick: Path | None, quick: bool) -> list[Figure]:
+def _measure_bench_model(report: Report, yardstick: Path | None, quick: bool) -> None:
     model = bench_model()
     with llmsite(model, "bench", **SLOTS) as ours:
         rest_bytes = ours.memory_bytes
-        results = [asyncio.run(figures.full_cache(ours.target))]
+        report.add(asyncio.run(figures.full_cache(ours.target)))
     with ExitStack() as stack:
         ours = stack.enter_context(llmsite(model, "bench", **SLOTS))
-        results += [
+        report.add(
             Figure("start: seconds to the first /api/version", ours.start_seconds, "≤ 3", ours.start_seconds, 1, "s"),
             Figure("server memory at rest, MB", rest_bytes / 1e6, "≤ 160", rest_bytes / 1e6, 1, "MB"),
-        ]
+        )
         theirs = stack.enter_context(llama_server(yardstick, model, NUM_SLOTS, NUM_CTX)) if yardstick else None
-        results += asyncio.run(_against(ours, theirs, quick))
+        asyncio.run(_measure_against(report, ours, theirs, quick))
         if theirs:
-            results.append(figures.runner_memory(ours, theirs))
-        results.append(_server_memory(ours))
+            report.add(figures.runner_memory(ours, theirs))
+        report.add(_server_memory(ours))
     if yardstick is None:
-        results.append(bare_loop.one_stream(model, next(each.ours for each in results if "beside" in each.name)))
-    return results
+        report.add(bare_loop.one_stream(model, next(each.ours for each in report.figures if "beside" in each.name)))
 
 
-async def _against(ours: Running, theirs: Running | None, quick: bool) -> list[Figure]:
-    results = [await figures.cached_prefix(ours.target)]
-    results += await figures.gap(ours.target, theirs.target if theirs else None)
+async def _measure_against(report: Report, ours: Running, theirs: Running | None, quick: bool) -> None:
+    report.add(await figures.cached_prefix(ours.target))
+    report.add(*await figures.gap(ours.target, theirs.target if theirs else None))
     if theirs is None:
-        return results
+        return
     pair = ours.target, theirs.target
-    results.append(await figures.one_stream(*pair))
-    results += await figures.eight_streams(*pair)
-    results.append(await figures.shared_prefix(*pair))
+    report.add(await figures.one_stream(*pair))
+    report.add(*await figures.eight_streams(*pair))
+    report.add(await figures.shared_prefix(*pair))
     if not quick:
-        results.append(await figures.eight_contexts(*pair, num_tokens=1000))
-        results.append(await figures.eight_contexts(*pair, num_tokens=3000, shared=True))
-    return results
+        report.add(await figures.eight_contexts(*pair, num_tokens=1000))
+        report.add(await figures.eight_contexts(*pair, num_tokens=3000, shared=True))
 
 
-def _starter_figures(yardstick: Path | None) -> list[Figure]:
+def _measure_starter(report: Report, yardstick: Path | None) -> None:
     with ExitStack() as stack:
         ours = stack.enter_context(llmsite(STARTER, "small"))
-        results = [_load_time(ours)]
+        report.add(_load_time(ours))
         if yardstick:
             theirs = stack.enter_context(llama_server(yardstick, STARTER, 4, 1024))
-            results.append(asyncio.run(figures.starter_stream(ours.target, theirs.target)))
-    return results
+            report.add(asyncio.run(figures.starter_stream(ours.target, theirs.target)))
 
 
 def _load_time(ours: Running) -> Figure:
@@ -110,16 +124,6 @@ def _machine() -> dict[str, Any]:
 def _cpu_info() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []
-
-
-def _print_table(results: list[Figure]) -> None:
-    width = max(len(each.name) for each in results)
-    print(f"\n{'figure':<{width}}  {'ratio':>8}  {'aim':<8} {'':<4} {'ours':>10}  {'other':>10}")
-    for each in results:
-        mark = "ok" if each.holds else "MISS"
-        print(
-            f"{each.name:<{width}}  {each.ratio:8.3f}  {each.aim:<8} {mark:<4} {each.ours:10.3f}  {each.other:10.3f} {each.unit}"
-        )
 
 
 if __name__ == "__main__":
