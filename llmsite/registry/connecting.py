@@ -1,0 +1,112 @@
+"""From a host's name to a connection: checked addresses, TLS under the host's own name, and the proxy if one is configured."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from base64 import b64encode
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
+
+from llmsite.registry.addresses import require_allowed, resolve
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.wire import Wire
+
+
+def connect(scheme: str, host: str, port: int, config: RegistryConfig, tls: ssl.SSLContext) -> Wire:
+    """A connection to an address of `host` that was checked. Blocks. Raises `Forbidden`, `OSError` in Go's words."""
+    proxy = proxy_for(scheme, host, config)
+    sock = _through(proxy, scheme, host, port, config) if proxy else _direct(host, port, config)
+    if scheme == "http":
+        return Wire(sock, config.limits)
+    try:
+        sock.settimeout(config.limits.pull_connect_seconds)
+        return Wire(tls.wrap_socket(sock, server_hostname=host), config.limits)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def proxy_for(scheme: str, host: str, config: RegistryConfig) -> str:
+    """URL of the proxy to ask, empty for none."""
+    proxy = config.https_proxy if scheme == "https" else config.http_proxy
+    return "" if any(_matches(host, each) for each in config.unproxied_hosts) else proxy
+
+
+def _matches(host: str, pattern: str) -> bool:
+    """Whether a word of NO_PROXY means this host: `*`, its name, or a domain it lies in."""
+    name = pattern.lstrip(".")
+    return pattern == "*" or host == name or host.endswith(f".{name}")
+
+
+def _direct(host: str, port: int, config: RegistryConfig) -> socket.socket:
+    try:
+        literals = resolve(host, port, config)
+    except socket.gaierror as error:
+        raise OSError(f"dial tcp: lookup {host}: no such host") from error
+    last: OSError = OSError(f"dial tcp: lookup {host}: no such host")
+    for literal in literals:
+        try:
+            return _open(literal, port, config)
+        except OSError as error:
+            last = error
+    raise last
+
+
+def _open(literal: str, port: int, config: RegistryConfig) -> socket.socket:
+    shown = f"[{literal}]:{port}" if ":" in literal else f"{literal}:{port}"
+    try:
+        sock = socket.create_connection((literal, port), timeout=config.limits.pull_connect_seconds)
+    except TimeoutError as error:
+        raise OSError(f"dial tcp {shown}: i/o timeout") from error
+    except ConnectionRefusedError as error:
+        raise OSError(f"dial tcp {shown}: connect: connection refused") from error
+    except OSError as error:
+        raise OSError(f"dial tcp {shown}: connect: {(error.strerror or str(error)).lower()}") from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _through(proxy: str, scheme: str, host: str, port: int, config: RegistryConfig) -> socket.socket:
+    """A connection that the configured proxy makes. It resolves names itself; what we can resolve is checked all the same."""
+    is_listed = config.lists(host) or config.lists(f"{host}:{port}")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        with suppress(socket.gaierror):
+            resolve(host, port, config)
+    else:
+        require_allowed(host, config, is_listed=is_listed)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    sock = _open_proxy(parts.hostname or "", parts.port or 80, config)
+    try:
+        _tunnel(sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", parts.username, parts.password, config)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_proxy(host: str, port: int, config: RegistryConfig) -> socket.socket:
+    try:
+        return socket.create_connection((host, port), timeout=config.limits.pull_connect_seconds)
+    except OSError as error:
+        raise OSError(f"proxyconnect tcp: dial tcp {host}:{port}: {error.strerror or error}") from error
+
+
+def _tunnel(sock: socket.socket, authority: str, user: str | None, password: str | None, config: RegistryConfig) -> None:
+    """Ask the proxy for a tunnel, which works for http too. Raises `OSError` when it refuses."""
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    if user is not None:
+        credentials = f"{unquote(user)}:{unquote(password or '')}".encode()
+        lines.append(f"Proxy-Authorization: Basic {b64encode(credentials).decode()}")
+    wire = Wire(sock, config.limits)
+    wire.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    wire.expect_head()
+    with wire.makefile() as reader:
+        status = reader.readline(65_536).split(b" ", 2)
+        http.client.parse_headers(reader)
+    if len(status) < 2 or status[1] != b"200":
+        raise OSError(f"proxyconnect tcp: {b' '.join(status[1:]).decode(errors='replace').strip()}")

@@ -1,0 +1,138 @@
+"""Ollama's registry protocol (catalogue 11): manifests and blobs of one model at one registry, asked for with credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from llmsite.registry.auth import DENIED, Credentials
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.faults import TransferFault
+from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
+from llmsite.store import manifest as media
+from llmsite.store.manifest import Manifest, decode_manifest
+from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
+from llmsite.types.limits import Limits
+from llmsite.types.name import ModelName
+
+MISSING: Final = "file does not exist"
+_LAYER_PREFIX: Final = "application/vnd.ollama.image."
+_TENSOR: Final = "application/vnd.ollama.image.tensor"
+_DIRECT_EXPIRED: Final = frozenset({401, 403, 404, 410})
+
+
+class Registry:
+    """One model's repository at a registry. Safe to use from several threads."""
+
+    def __init__(self, outbound: Outbound, name: ModelName, *, is_insecure: bool) -> None:
+        scheme = "http" if is_insecure else "https"
+        self.name = name
+        self.url = f"{scheme}://{name.host}/v2/{name.namespace}/{name.model}"
+        self.is_insecure = is_insecure
+        self.outbound = outbound
+        self._credentials = Credentials(outbound, name.host, is_insecure=is_insecure)
+
+    def manifest(self) -> bytes:
+        """The manifest's bytes as they came. Raises `RegistryError`, `TransferFault`, `Unauthorized`, `Forbidden`."""
+        limits = self.outbound.config.limits
+        with self.ask("GET", f"{self.url}/manifests/{self.name.tag}", {"Accept": media.MANIFEST}) as reply:
+            if reply.status == 404:
+                raise RegistryError(MISSING)
+            if reply.status >= 400:
+                raise TransferFault(f"{reply.status}: {reply.words()}", reply.wait_seconds)
+            if (reply.num_bytes or 0) > limits.manifest_bytes:
+                raise InvalidModelFile(f"invalid manifest: larger than {limits.manifest_bytes} bytes")
+            return reply.read(limits.manifest_bytes)
+
+    def put_manifest(self, data: bytes) -> None:
+        """Name the pushed blobs. Raises as `manifest`."""
+        headers = {"Content-Type": media.MANIFEST, "Content-Length": str(len(data))}
+        with self.ask("PUT", f"{self.url}/manifests/{self.name.tag}", headers, lambda: data) as reply:
+            if reply.status >= 400:
+                raise RegistryError(f"{reply.status}: {reply.words()}")
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the registry has the blob. Raises as `manifest`."""
+        with self.ask("HEAD", f"{self.url}/blobs/{digest}") as reply:
+            if reply.status >= 400 and reply.status != 404:
+                raise RegistryError(f"{reply.status}: HEAD {digest}")
+            return reply.status < 400
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Callable[[], bytes] | None = None
+    ) -> Reply:
+        """The reply to a request with credentials, renewed once when they are refused. GET and HEAD follow redirects."""
+        for is_last in (False, True):
+            sent = self._credentials.headers()
+            request = Request(method, url, {**(headers or {}), **sent}, body() if body else None, self.is_insecure)
+            reply = self.outbound.fetch(request) if method in ("GET", "HEAD") else self.outbound.send(request)
+            if reply.status != 401:
+                return reply
+            challenge = reply.header("WWW-Authenticate")
+            reply.close()
+            if not is_last:
+                self._credentials.renew(challenge, sent)
+        raise Unauthorized(DENIED)
+
+    def authorized(self, headers: Mapping[str, str], url: str) -> dict[str, str]:
+        """`headers` for a request to `url`, with the credentials that worked last if that is the registry itself."""
+        own = origin_of(url) == origin_of(self.url)
+        return {**headers, **(self._credentials.headers() if own else {})}
+
+
+class RegistryBlob:
+    """A blob to download, in ranges (`transfer.BlobSource`). Where a registry redirects to is remembered until that expires."""
+
+    def __init__(self, config: RegistryConfig, name: ModelName, digest: str, *, is_insecure: bool) -> None:
+        self._outbound = Outbound(config)
+        self._registry = Registry(self._outbound, name, is_insecure=is_insecure)
+        self._url = f"{self._registry.url}/blobs/{digest}"
+        self._direct = ""
+
+    def open(self, headers: Mapping[str, str]) -> Reply:
+        """The reply to a GET with these headers. Raises `RegistryError`, `TransferFault`, `Unauthorized`, `Forbidden`."""
+        if direct := self._direct:
+            reply = self._outbound.fetch(Request("GET", direct, headers, is_insecure=self._registry.is_insecure))
+            if reply.status not in _DIRECT_EXPIRED:
+                return reply
+            reply.close()
+            self._direct = ""
+        reply = self._registry.ask("GET", self._url, headers)
+        if origin_of(reply.url) != origin_of(self._url):
+            if reply.status in _DIRECT_EXPIRED:
+                with reply:
+                    raise TransferFault(f"{reply.status}: {reply.words()}")
+            self._direct = reply.url
+        return reply
+
+    def close(self) -> None:
+        """Break every connection, also of other threads."""
+        self._outbound.close()
+
+
+class _Version(msgspec.Struct):
+    version: int = msgspec.field(default=0, name="schemaVersion")
+
+
+def check_manifest(data: bytes, limits: Limits) -> Manifest:
+    """The manifest of a model that can be installed. Raises `InvalidModelFile` (`invalid manifest: …`, threat T68)."""
+    manifest = decode_manifest(data, limits)
+    if msgspec.json.decode(data, type=_Version).version != 2:
+        raise InvalidModelFile("invalid manifest: only schema version 2 is understood")
+    if not manifest.layers:
+        raise InvalidModelFile("invalid manifest: it has no layers")
+    sizes: dict[str, int] = {}
+    for layer in (manifest.config, *manifest.layers):
+        if layer.media_type == _TENSOR:
+            raise InvalidModelFile("this model requires MLX support, but the MLX runtime is not available")
+        if layer is not manifest.config and not layer.media_type.startswith(_LAYER_PREFIX):
+            raise InvalidModelFile("invalid manifest: a layer is not of a kind that models are made of")
+        if layer.size_bytes > limits.upload_bytes:
+            raise InvalidModelFile(f"invalid manifest: a layer has {layer.size_bytes} bytes")
+        if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
+            raise InvalidModelFile("invalid manifest: one layer has two sizes")
+    if not any(layer.media_type == media.MODEL for layer in manifest.layers):
+        raise InvalidModelFile("invalid manifest: it has no GGUF layer")
+    return manifest

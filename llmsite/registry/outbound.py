@@ -1,0 +1,282 @@
+"""The one HTTP client for what leaves this site towards registries (rule 8 of the trust model).
+
+A host's addresses are resolved once, checked, and connected to as they are, with the host's own name for TLS and `Host`.
+Redirects are followed by hand: each hop is checked like the first, credentials end at the border of an origin, and http is only
+for registries that were called insecure. Nothing is read without a deadline and a bound, and only proxies that were configured
+are asked. `http.client` of the standard library carries it: it can be handed a checked connection, and reads at the speed of a
+disk.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from llmsite import __version__
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.connecting import connect
+from llmsite.registry.faults import TransferFault, reason, shown
+from llmsite.registry.wire import Wire
+from llmsite.types.errors import Forbidden, LlmsiteError, RegistryError
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REPEATABLE: Final = frozenset({"GET", "HEAD"})
+_SECRETS: Final = frozenset({"authorization", "cookie"})
+_PORTS: Final = {"http": 80, "https": 443}
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port: the border at which credentials end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. A body that is not bytes is sent as it comes and needs its `Content-Length` among the headers."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] | None = None
+    is_insecure: bool = False
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection that was made already and is never made again: only checked addresses are connected to."""
+
+    auto_open = 0
+
+    def __init__(self, origin: Origin, wire: Wire) -> None:
+        super().__init__(origin[1], origin[2])
+        self.origin = origin
+        self.wire = wire
+        self.sock = wire  # type: ignore[assignment]  # http.client needs sendall, makefile and close of it
+
+
+class Outbound:
+    """Sends requests and keeps connections for the next ones. Used from several threads; `close` ends what they wait for."""
+
+    def __init__(self, config: RegistryConfig) -> None:
+        self.config = config
+        self._lock = threading.Lock()
+        self._idle: dict[Origin, list[_Connection]] = {}
+        self._wires: set[Wire] = set()
+        self._is_closed = False
+        self._tls = ssl.create_default_context()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Break every connection. Requests under way fail."""
+        with self._lock:
+            self._is_closed = True
+            idle = [connection for each in self._idle.values() for connection in each]
+            self._idle.clear()
+            wires = list(self._wires)
+        for wire in wires:
+            wire.abort()
+        for connection in idle:
+            self.drop(connection)
+
+    def fetch(self, request: Request) -> Reply:
+        """The reply after redirects; close it. Raises `Forbidden`, `RegistryError`, `TransferFault` when the network failed."""
+        for _ in range(self.config.limits.pull_redirects + 1):
+            reply = self.send(request)
+            if reply.status not in _REDIRECTS or not reply.header("Location"):
+                return reply
+            reply.close()
+            request = _redirected(request, reply.location)
+        raise RegistryError(f"maximum redirects exceeded ({self.config.limits.pull_redirects})")
+
+    def send(self, request: Request) -> Reply:
+        """The reply, redirect or not; close it. Raises as `fetch`."""
+        origin, target = _split(request)
+        repeats = request.method in _REPEATABLE
+        while True:
+            connection = self._take_idle(origin) if repeats else None
+            is_fresh = connection is None
+            try:
+                connection = connection or self._connect(origin)
+                return self._ask(connection, request, target)
+            except (OSError, http.client.HTTPException) as error:
+                if connection is not None:
+                    self.drop(connection)
+                # the other side may close a kept connection at any time; then a new one is due, and no fault
+                if is_fresh or self._is_closed or isinstance(error, TimeoutError):
+                    raise TransferFault(f'{request.method.title()} "{request.url}": {reason(error)}') from error
+
+    def _ask(self, connection: _Connection, request: Request, target: str) -> Reply:
+        headers = {
+            "Host": _netloc(connection.origin),
+            "Accept-Encoding": "identity",
+            "User-Agent": f"llmsite/{__version__}",
+            **request.headers,
+        }
+        connection.request(request.method, target, body=request.body, headers=headers)
+        connection.wire.expect_head()
+        response = connection.getresponse()
+        connection.wire.expect_body()
+        reply = Reply(self, connection, response, request)
+        if reply.header("Content-Encoding").casefold() not in ("", "identity"):
+            reply.close()
+            raise RegistryError(f"the registry {connection.origin[1]} compressed its answer although it was asked not to")
+        return reply
+
+    def _connect(self, origin: Origin) -> _Connection:
+        scheme, host, port = origin
+        with self._lock:
+            if self._is_closed:
+                raise ConnectionAbortedError("the transfer was stopped")
+        wire = connect(scheme, host, port, self.config, self._tls)
+        with self._lock:
+            self._wires.add(wire)
+            if self._is_closed:
+                wire.abort()
+        return _Connection(origin, wire)
+
+    def _take_idle(self, origin: Origin) -> _Connection | None:
+        with self._lock:
+            idle = self._idle.get(origin)
+            return idle.pop() if idle else None
+
+    def give_back(self, connection: _Connection) -> None:
+        """A reply was read to its end: keep its connection for the next request."""
+        with self._lock:
+            if not self._is_closed:
+                self._idle.setdefault(connection.origin, []).append(connection)
+                return
+        self.drop(connection)
+
+    def drop(self, connection: _Connection) -> None:
+        """Close a connection that is of no further use."""
+        with self._lock:
+            self._wires.discard(connection.wire)
+        with suppress(OSError):
+            connection.close()
+
+
+class Reply:
+    """Status, headers and a body that is read at most as far as asked. Close it (`with`)."""
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        connection: _Connection,
+        response: http.client.HTTPResponse,
+        request: Request,
+    ) -> None:
+        self.status = response.status
+        self.url = request.url
+        self._outbound = outbound
+        self._connection = connection
+        self._response = response
+        self._is_open = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.close()
+
+    def header(self, name: str) -> str:
+        """A header's value; empty when it is not there."""
+        return self._response.headers.get(name, "")
+
+    @property
+    def location(self) -> str:
+        """Where a redirect or an upload session points, as an absolute URL."""
+        return urljoin(self.url, self.header("Location"))
+
+    @property
+    def num_bytes(self) -> int | None:
+        """Declared length of the body, if it is declared."""
+        return self._response.length
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """Seconds that `Retry-After` asks us to wait; a date counts as no wish."""
+        text = self.header("Retry-After").strip()
+        return float(text) if text.isascii() and text.isdigit() else None
+
+    def read_some(self, max_bytes: int) -> bytes:
+        """The next bytes, as they come; empty at the end. Blocks. Raises `TransferFault`."""
+        try:
+            return self._response.read1(max_bytes)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise TransferFault(f'Get "{self.url}": {reason(error)}') from error
+
+    def read(self, max_bytes: int) -> bytes:
+        """The whole body. Raises `RegistryError` when it is longer than `max_bytes`, `TransferFault` when it is cut short."""
+        pieces, room = [], max_bytes + 1
+        while room and (piece := self.read_some(room)):
+            pieces.append(piece)
+            room -= len(piece)
+        if not room:
+            raise RegistryError(f"the registry {self._connection.origin[1]} answers with more than {max_bytes} bytes")
+        if self._response.length:
+            raise TransferFault(f'Get "{self.url}": unexpected EOF')
+        return b"".join(pieces)
+
+    def words(self) -> str:
+        """What the registry says in an error, cut to what a person may see. Never raises."""
+        with suppress(LlmsiteError):
+            return shown(self.read_some(self._outbound.config.limits.registry_reply_bytes), self._outbound.config.limits)
+        return ""
+
+    def close(self) -> None:
+        """Done with it; a body that was not read to its end costs the connection."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        is_at_end = self._response.isclosed() or self._response.length == 0
+        is_reusable = is_at_end and not self._response.will_close
+        self._response.close()
+        if is_reusable:
+            self._outbound.give_back(self._connection)
+        else:
+            self._outbound.drop(self._connection)
+
+
+def origin_of(url: str) -> Origin:
+    """Scheme, host and port of a URL. Raises `RegistryError` for one that has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RegistryError("the registry's address is not a URL") from error
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise RegistryError("the registry's address is not a URL")
+    return parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port
+
+
+def _redirected(request: Request, url: str) -> Request:
+    """The request for the next hop, without credentials when it leaves the origin."""
+    headers = dict(request.headers)
+    if origin_of(url) != origin_of(request.url):
+        headers = {name: value for name, value in headers.items() if name.casefold() not in _SECRETS}
+    return Request(request.method, url, headers, request.body, request.is_insecure)
+
+
+def _split(request: Request) -> tuple[Origin, str]:
+    """Origin and request target. Raises `Forbidden` for http towards a registry that was not called insecure."""
+    origin = origin_of(request.url)
+    if origin[0] == "http" and not request.is_insecure:
+        raise Forbidden(f"the registry {origin[1]} would be asked without encryption; use --insecure if that is meant")
+    parts: SplitResult = urlsplit(request.url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return origin, path
+
+
+def _netloc(origin: Origin) -> str:
+    scheme, host, port = origin
+    shown_host = f"[{host}]" if ":" in host else host
+    return shown_host if port == _PORTS[scheme] else f"{shown_host}:{port}"

@@ -1,0 +1,75 @@
+"""Pulling a model: manifest, blobs, and last the name (catalogue 2.16). Each step reports `Progress`; all of it resumes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from llmsite.registry.config import HUB_HOSTS, RegistryConfig
+from llmsite.registry.faults import TransferFault
+from llmsite.registry.huggingface import pull_from_hub
+from llmsite.registry.ollama import Registry, RegistryBlob, check_manifest
+from llmsite.registry.outbound import Outbound
+from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, pause, replacing
+from llmsite.store.model import ModelStore
+from llmsite.types.chunk import Progress
+from llmsite.types.errors import Forbidden, NotFound
+from llmsite.types.name import ModelName
+
+_ROUNDS: Final = 3
+"""How often blobs are fetched again that somebody removed between their arrival and the name."""
+
+
+def pull(store: ModelStore, name: ModelName, *, insecure: bool, report: Report, check: Check, config: RegistryConfig) -> None:
+    """Install the model of that name from where it says. Blocks; what is on disk when it fails is used by the next pull.
+
+    `report` gets every frame of the stream; `check` is called some times a second and may raise to leave. Both are called from
+    this thread. Raises `RegistryError`, `Forbidden`, `InvalidModelFile`, `StorageFull`, and what `check` raises.
+    """
+    if not config.may_ask(name.host):
+        raise Forbidden("registry host not allowed")
+    report(Progress("pulling manifest"))
+    if name.host.casefold() in HUB_HOSTS:
+        pull_from_hub(store, name, report=report, check=check, config=config)
+    else:
+        _pull_from_registry(store, name, insecure=insecure, report=report, check=check, config=config)
+    report(Progress("success"))
+
+
+def _pull_from_registry(
+    store: ModelStore, name: ModelName, *, insecure: bool, report: Report, check: Check, config: RegistryConfig
+) -> None:
+    with as_registry_errors("pull model manifest: "):
+        data = _fetch_manifest(name, insecure=insecure, report=report, check=check, config=config)
+    manifest = check_manifest(data, config.limits)
+    with replacing(store, name, data, report):
+        for left in reversed(range(_ROUNDS)):
+            for layer in (*manifest.layers, manifest.config):
+                source = partial(RegistryBlob, config, name, layer.digest, is_insecure=insecure)
+                with as_registry_errors():
+                    fetch_blob(store, layer.digest, layer.size_bytes, source, report, check)
+            report(Progress("verifying sha256 digest"))
+            report(Progress("writing manifest"))
+            try:
+                store.write(name, data)
+                break
+            except NotFound:
+                if not left:
+                    raise
+
+
+def _fetch_manifest(name: ModelName, *, insecure: bool, report: Report, check: Check, config: RegistryConfig) -> bytes:
+    """The manifest's bytes; waits when the registry asks for it, as often as a part is retried."""
+    with Outbound(config) as outbound:
+        registry = Registry(outbound, name, is_insecure=insecure)
+        for left in reversed(range(config.limits.pull_retries + 1)):
+            check()
+            try:
+                return registry.manifest()
+            except TransferFault as fault:
+                if fault.wait_seconds is None or not left:
+                    raise
+                seconds = min(fault.wait_seconds, config.limits.pull_wait_seconds)
+            report(Progress(f"the registry asks to wait {round(seconds)} s"))
+            pause(seconds, check)
+    raise AssertionError("the last try returns or raises")

@@ -1,0 +1,85 @@
+"""What pulls from both kinds of registries do with a blob, and how their frames look (catalogue 2.16)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+from llmsite.registry.transfer import MakeSource, download, is_stored
+from llmsite.store.manifest import decode_manifest, manifest_digest
+from llmsite.store.model import ModelStore
+from llmsite.types.chunk import Progress
+from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
+from llmsite.types.name import ModelName
+
+Report: TypeAlias = Callable[[Progress], None]
+Check: TypeAlias = Callable[[], None]
+
+_TICK_SECONDS: Final = 0.06
+
+
+def fetch_blob(store: ModelStore, digest: str, size_bytes: int, make_source: MakeSource, report: Report, check: Check) -> None:
+    """Have a blob in the store: one frame if it is there, else frames while it comes. Blocks. Raises as `transfer.download`."""
+    short = digest.removeprefix("sha256:")[:12]
+
+    def frame(completed: int) -> None:
+        report(Progress(f"pulling {short}", digest, size_bytes, completed))
+
+    check()
+    if is_stored(store.blobs, digest, size_bytes):
+        store.blobs.touch(digest)
+        frame(size_bytes)
+        return
+
+    def notice(text: str) -> None:
+        report(Progress(text))
+
+    download(store.blobs, digest, size_bytes, make_source, report=frame, notice=notice, check=check)
+
+
+@contextmanager
+def replacing(store: ModelStore, name: ModelName, data: bytes | None, report: Report) -> Iterator[None]:
+    """Around the write of a manifest: say what name comes to mean something else (threat T72), and what was removed."""
+    before = _installed(store, name)
+    if before is not None and data is not None and manifest_digest(before) != manifest_digest(data):
+        report(Progress(f"replacing {manifest_digest(before)[:12]} with {manifest_digest(data)[:12]}"))
+    yield
+    after = _installed(store, name)
+    if before is not None and after is not None and store.prunes and _blobs(store, before) - _blobs(store, after):
+        report(Progress("removing unused layers"))
+
+
+@contextmanager
+def as_registry_errors(prefix: str = "") -> Iterator[None]:
+    """A registry that refuses us is a failure of the job, not of the caller's own credentials: `RegistryError` in both cases."""
+    try:
+        yield
+    except (RegistryError, Unauthorized) as error:
+        raise RegistryError(f"{prefix}{error}") from error
+
+
+def pause(seconds: float, check: Check) -> None:
+    """Wait, but let the caller leave meanwhile."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        check()
+        time.sleep(min(left, _TICK_SECONDS))
+
+
+def _installed(store: ModelStore, name: ModelName) -> bytes | None:
+    """The bytes of the manifest that stands under a name."""
+    file = store.manifests.find(name)
+    try:
+        return file.path.read_bytes() if file else None
+    except OSError:
+        return None
+
+
+def _blobs(store: ModelStore, data: bytes) -> frozenset[str]:
+    """The blobs a manifest names; none when it cannot be read."""
+    try:
+        return decode_manifest(data, store.limits).digests
+    except InvalidModelFile:
+        return frozenset()

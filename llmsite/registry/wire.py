@@ -1,0 +1,117 @@
+"""A connected socket whose reads keep their deadlines: the head of a reply, silence in its body, and a body that only trickles.
+
+`http.client` reads from it as from a socket. Another thread may `abort` it at any time.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from llmsite.types.limits import Limits
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+_READ_BYTES: Final = 256 * 1024
+"""Buffer of the reader; larger reads bypass it."""
+
+
+class Wire:
+    """One connection. Durations are measured by the monotonic clock, in seconds."""
+
+    def __init__(self, sock: socket.socket, limits: Limits) -> None:
+        self.sock = sock
+        self._limits = limits
+        self._timeout: float | None = -1.0
+        self._head_until: float | None = None
+        self._window_start = 0.0
+        self._window_bytes = 0
+        self._num_readers = 0
+        self._is_closed = False
+
+    def expect_head(self) -> None:
+        """A request was sent: the whole head of the reply must come in time."""
+        self._head_until = time.monotonic() + self._limits.pull_first_byte_seconds
+
+    def expect_body(self) -> None:
+        """The head has come: from now on silence and a low rate count."""
+        self._head_until = None
+        self._window_start = time.monotonic()
+        self._window_bytes = 0
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        """Send everything; each stretch of silence is bounded. Raises `OSError`."""
+        self._set_timeout(self._limits.pull_idle_seconds)
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[self.sock.send(rest) :]
+
+    def makefile(self, *_args: object, **_kwargs: object) -> io.BufferedReader:
+        """What `http.client` reads replies from."""
+        self._num_readers += 1
+        return io.BufferedReader(_Reader(self), _READ_BYTES)
+
+    def receive(self, buffer: WriteableBuffer) -> int:
+        """Bytes received into `buffer`; 0 at the end. Raises `TimeoutError` saying which deadline passed, `OSError`."""
+        now = time.monotonic()
+        if self._head_until is not None:
+            self._set_timeout(max(self._head_until - now, 0.001))
+        else:
+            self._check_rate(now)
+            self._set_timeout(self._limits.pull_idle_seconds)
+        try:
+            count = self.sock.recv_into(buffer)
+        except TimeoutError as error:
+            waiting_for = "the answer" if self._head_until is not None else "more data"
+            raise TimeoutError(f"timeout while waiting for {waiting_for}") from error
+        self._window_bytes += count
+        return count
+
+    def abort(self) -> None:
+        """Make a blocked read or write of another thread fail at once."""
+        with suppress(OSError):
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # below TLS: its own state belongs to the reading thread
+
+    def close(self) -> None:
+        """Close once its readers are closed too, as sockets do: `http.client` closes first and reads on."""
+        self._is_closed = True
+        if self._num_readers == 0:
+            self.sock.close()
+
+    def reader_closed(self) -> None:
+        """A reader made by `makefile` is done."""
+        self._num_readers -= 1
+        if self._is_closed:
+            self.close()
+
+    def _set_timeout(self, seconds: float | None) -> None:
+        if seconds != self._timeout:  # each change is a system call
+            self._timeout = seconds
+            self.sock.settimeout(seconds)
+
+    def _check_rate(self, now: float) -> None:
+        if now - self._window_start < self._limits.pull_rate_seconds:
+            return
+        if self._window_bytes < self._limits.pull_rate_bytes:
+            raise TimeoutError("timeout: the registry sends too slowly")
+        self._window_start, self._window_bytes = now, 0
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        return self._wire.receive(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._wire.reader_closed()
