@@ -7,9 +7,10 @@ reader makes `send` wait (`serving/flow.py`); hints that come meanwhile cost not
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,11 +25,13 @@ from chat import connections, fragments, generation, services
 from chat.live import ChatFollower, RailFollower, parse_cursor, parse_cursor_text, parse_topic
 from chat.pages import user_of
 from llmsite import __version__
-from llmsite.accounts.authorize import principal_of
+from llmsite.accounts.authorize import Action, Principal, may, principal_of
 from llmsite.accounts.language import choose_language
 from llmsite.accounts.models import User
 from llmsite.accounts.sockets import SESSION_ENDED, find_socket_principal
 from llmsite.types.errors import NotFound
+from models_app import progress
+from models_app.progress import DownloadsFollower, parse_seq, parse_seq_text
 
 BAD_MESSAGE: Final = 4400
 BUILD_CHANGED: Final = 4409
@@ -39,7 +42,7 @@ POLL_SECONDS: Final = 20.0
 
 
 class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
-    """One tab. Topics: `c:<chat>` and the person's own `u:<id>`."""
+    """One tab. Topics: `c:<chat>`, the person's own `u:<id>`, and `pulls` for administrators."""
 
     async def connect(self) -> None:
         self.user: User = self.scope["user"]
@@ -49,6 +52,7 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.language = _language(self.scope, self.user)
         self.chats: dict[str, ChatFollower] = {}
         self.rail: RailFollower | None = None
+        self.downloads: asyncio.Task[None] | None = None
         self.is_hidden = False
         self._tokens = float(settings.LLMSITE_LIMITS.socket_message_burst)
         self._last_message = asyncio.get_running_loop().time()
@@ -60,6 +64,7 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def disconnect(self, code: int) -> None:
         connections.remove(self)
+        self._leave_downloads()
         for conversation_id in list(self.chats):
             await self._leave(conversation_id)
         if self.rail is not None:
@@ -75,6 +80,7 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _drop(self, code: int) -> None:
         connections.remove(self)
+        self._leave_downloads()
         for conversation_id in list(self.chats):
             await self._leave(conversation_id)
         with suppress(ConnectionAbortedError):
@@ -127,6 +133,9 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._drop(SESSION_ENDED)
             return
         self.user = principal.user
+        if topic == progress.TOPIC:
+            self._follow_downloads(principal, cursor)
+            return
         match parse_topic(topic):
             case ("c", conversation_id):
                 await self._follow(conversation_id, cursor)
@@ -148,7 +157,30 @@ class TabConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.chats[conversation_id] = follower
         await self._reload(follower)
 
+    def _follow_downloads(self, principal: Principal, cursor: Any) -> None:
+        self._leave_downloads()
+        if may(principal, Action.MANAGE):
+            follower = DownloadsFollower(self.language, parse_seq(cursor))
+            self.downloads = asyncio.create_task(self._tell_downloads(follower), context=contextvars.Context())
+
+    async def _tell_downloads(self, follower: DownloadsFollower) -> None:
+        async with aclosing(follower.batches()) as batches:
+            async for batch in batches:
+                principal = await find_socket_principal(self.scope)
+                if not may(principal, Action.MANAGE):
+                    return  # the next page has no dock
+                with suppress(ConnectionAbortedError):
+                    await self.send(text_data=batch)
+
+    def _leave_downloads(self) -> None:
+        if self.downloads is not None:
+            self.downloads.cancel()
+            self.downloads = None
+
     async def _unsubscribe(self, topic: Any) -> None:
+        if topic == progress.TOPIC:
+            self._leave_downloads()
+            return
         parsed = parse_topic(topic)
         if parsed is not None and parsed[0] == "c" and parsed[1] in self.chats:
             await self._leave(parsed[1])
@@ -239,13 +271,16 @@ def _language(scope: Any, user: User) -> str:
 async def poll(request: HttpRequest) -> HttpResponse:
     """`GET /live/poll?topic=c:<id>&cur=<JSON>`: the next batch, waited for at most twenty seconds; 204 when there was none.
 
-    A page without a chat gives no topic and hears of the rail.
+    A page without a chat gives no topic and hears of the rail. `pulls` are the downloads, for administrators.
     """
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     user = user_of(request)
     language = choose_language(request, user)
     try:
+        if request.GET.get("topic") == progress.TOPIC:
+            follower = DownloadsFollower(language, parse_seq_text(request.GET.get("cur", "")))
+            return _answer(await _next_downloads_batch(user, follower))
         match parse_topic(request.GET.get("topic") or f"u:{user.pk}"):
             case ("c", conversation_id):
                 cursor = parse_cursor_text(request.GET.get("cur", ""))
@@ -283,6 +318,15 @@ async def _next_rail_batch(user: User, follower: RailFollower) -> str:
         hint = await receive()
         await _confirm(user.pk)
         return await follower.collect(hint["conversation"], is_moved=hint["is_moved"], is_current=False)
+
+
+async def _next_downloads_batch(user: User, follower: DownloadsFollower) -> str:
+    if not may(principal_of(user), Action.MANAGE):
+        raise NotFound("there is no such topic")
+    async with asyncio.timeout(POLL_SECONDS), aclosing(follower.batches()) as batches:
+        batch = await anext(batches)
+        await _confirm(user.pk)
+        return batch
 
 
 @asynccontextmanager

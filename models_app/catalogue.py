@@ -2,12 +2,16 @@
 
 The manifests are the truth. A lost database costs no model, a store that Ollama filled is adopted, and a model that some other
 program removed is gone here too. Only manifests that changed are read; a GGUF file is read once, by the inspector.
+
+A store of a thousand foreign models takes minutes to look into. So its models are listed at once, with what their manifests and
+configs tell, and `complete` adds what their GGUF files tell, batch by batch. What a model can do is left open until then.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from django.conf import settings
@@ -16,12 +20,13 @@ from django.db import transaction
 from llmsite import backend
 from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, list_capabilities
 from llmsite.store.gguf import GgufFacts
-from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, encode_manifest
+from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, Manifest, decode_manifest, encode_manifest
 from llmsite.store.manifest_files import ManifestFile
 from llmsite.store.model import StoredModel
-from llmsite.types.codec import from_builtins, to_builtins
+from llmsite.types.codec import to_builtins
 from llmsite.types.errors import LlmsiteError
-from models_app.findings import inspect_blobs, inspect_templates
+from llmsite.types.name import ModelName
+from models_app.findings import inspect_blobs, inspect_templates, known_facts
 from models_app.models import Blob, Model
 
 logger = logging.getLogger(__name__)
@@ -33,26 +38,61 @@ _CHANGING: Final = (
     *("details", "capabilities", "size_bytes", "is_pulled"),
 )
 _Parts = tuple[str, ...]
+_PATIENCE_SECONDS: Final = 1.0
+_BATCH: Final = 16
 
 
 def sync() -> None:
-    """Make rows equal to manifests. Blocks; quick when little changed. What cannot be read gets a row with its error."""
+    """Make rows equal to manifests, and read every GGUF file. Blocks; quick when little changed."""
+    sync_quickly()
+    complete()
+
+
+def sync_quickly(patience_seconds: float = _PATIENCE_SECONDS) -> bool:
+    """Make rows equal to manifests; returns whether there is nothing left for `complete`.
+
+    New GGUF files are read for so long, those of the newest models first. What cannot be read gets a row with its error.
+    """
     files = {file.name.parts: file for file in backend.get_store().manifests.files()}
     known = known_files()
     changed = [file for parts, file in files.items() if known.get(parts) != _stamp(file)]
     gone = [parts for parts in known if parts not in files]
     if not changed and not gone:
-        return
-    loaded = {file.name.parts: _load(file) for file in changed}
+        return True
+    return _rewrite(changed, gone, time.monotonic() + patience_seconds)
+
+
+def complete() -> None:
+    """Read the GGUF files that `sync_quickly` left, and tell what their models can do. Blocks for as long as that takes."""
+    manifests = backend.get_store().manifests
+    while names := _unread_models()[:_BATCH]:
+        files = [file for name in names if (file := manifests.find(name)) is not None]
+        if not files:
+            return  # they are gone, as the next sync sees
+        _rewrite(files, (), float("inf"))
+
+
+def _unread_models() -> list[ModelName]:
+    """Models with a GGUF file that nobody has looked into yet, newest first."""
+    unread = set(Blob.objects.filter(facts__isnull=True).values_list("digest", flat=True))
+    limits = backend.get_store().limits
+    rows = Model.objects.filter(error="").order_by("-manifest_ns").values_list(*_NAME, "manifest")
+    return [ModelName(*row[:4]) for row in rows if unread & _gguf_digests(decode_manifest(row[4].encode(), limits))]
+
+
+def _rewrite(files: Iterable[ManifestFile], gone: Iterable[_Parts], deadline: float) -> bool:
+    """Make the rows of these manifests anew; returns whether all their GGUF files have been read."""
+    loaded = {file: _load(file) for file in files}
     models = [model for model in loaded.values() if isinstance(model, StoredModel)]
-    facts = _read_facts(models)
+    facts = _read_facts(models, deadline)
     templates = inspect_templates(backend.get_store().blobs, {model.template for model in models if model.template})
-    rows = [_row(files[parts], model, facts, templates) for parts, model in loaded.items()]
+    rows = [_row(file, model, facts, templates) for file, model in loaded.items()]
     with transaction.atomic():
         for parts in gone:
             Model.objects.filter(**dict(zip(_NAME, parts, strict=True))).delete()
         _write(rows, models, facts)
         Blob.objects.filter(models=None).delete()
+    return all(_gguf_digests(model.manifest) <= facts.keys() for model in models)
 
 
 def known_files() -> dict[_Parts, tuple[int, int]]:
@@ -79,15 +119,31 @@ def _load(file: ManifestFile) -> StoredModel | LlmsiteError:
         return error
 
 
-def _read_facts(models: Iterable[StoredModel]) -> dict[str, GgufFacts]:
-    """Facts of every GGUF blob of these models, from rows where they are known. Files that are refused are left out."""
-    wanted = {layer.digest for model in models for layer in model.manifest.layers if layer.media_type in _GGUF}
-    facts: dict[str, GgufFacts] = {}
-    for digest, stored in Blob.objects.filter(facts__isnull=False).values_list("digest", "facts"):
-        if digest in wanted:
-            facts[digest] = from_builtins(stored, GgufFacts)
-    unknown = sorted(wanted - facts.keys())
-    return facts | inspect_blobs(backend.get_store().blobs, unknown)
+def _gguf_digests(manifest: Manifest) -> set[str]:
+    return {layer.digest for layer in manifest.layers if layer.media_type in _GGUF}
+
+
+def _read_facts(models: Iterable[StoredModel], deadline: float) -> dict[str, GgufFacts]:
+    """Facts of the GGUF blobs of these models, from rows where they are known. A file that is refused has empty ones.
+
+    From `deadline` on (seconds of the monotonic clock) no further file is read; those are left out.
+    """
+    newest = sorted(models, key=lambda model: model.modified_at, reverse=True)
+    wanted = list(dict.fromkeys(digest for model in newest for digest in sorted(_gguf_digests(model.manifest))))
+    known = known_facts(wanted)
+    asked: list[str] = []
+
+    def unread() -> Iterator[str]:
+        for digest in wanted:
+            if digest in known:
+                continue
+            if time.monotonic() >= deadline:
+                return
+            asked.append(digest)
+            yield digest
+
+    found = inspect_blobs(backend.get_store().blobs, unread())
+    return known | dict.fromkeys(asked, GgufFacts()) | found
 
 
 def _row(
@@ -118,7 +174,9 @@ def _row(
 
 
 def _capabilities(model: StoredModel, facts: dict[str, GgufFacts], templates: dict[str, TemplateFacts]) -> tuple[str, ...]:
-    """What the model can do, in Ollama's order (catalogue 2.15)."""
+    """What the model can do, in Ollama's order (catalogue 2.15); as far as its config says while a file is unread."""
+    if not _gguf_digests(model.manifest) <= facts.keys():
+        return model.config.capabilities
     gguf = [facts[layer.digest] for layer in model.manifest.layers if layer.digest in facts]
     weights = facts.get(model.model_digest, GgufFacts())
     jinja = inspect_jinja(weights.chat_template) if weights.chat_template else None

@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 def known_facts(digests: Iterable[str]) -> dict[str, GgufFacts]:
-    """What the rows hold of these GGUF blobs; those that nobody has read yet are left out."""
-    rows = Blob.objects.filter(digest__in=list(digests), facts__isnull=False)
+    """What the rows hold of these GGUF blobs; those that nobody has read yet, or that were refused, are left out."""
+    rows = Blob.objects.filter(digest__in=list(digests), facts__isnull=False).exclude(facts__architecture="")
     return {digest: from_builtins(facts, GgufFacts) for digest, facts in rows.values_list("digest", "facts")}
 
 

@@ -21,7 +21,7 @@ from llmsite.types.errors import ModelNotFound
 from llmsite.types.gotext import go_quote
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
-from models_app import catalogue
+from models_app import catalogue, tasks
 from models_app.listings import Listings
 from models_app.models import Model
 
@@ -63,24 +63,26 @@ async def list_models() -> list[InstalledModel]:
 
 def list_models_now() -> list[InstalledModel]:
     """`list_models` for code that may block."""
-    if not catalogue.is_current():
-        catalogue.sync()
+    if not catalogue.is_current() and not catalogue.sync_quickly():
+        tasks.complete_soon()
     rows = Model.objects.filter(error="").order_by("-manifest_ns", "id")
-    return [_installed(row) for row in rows.only("host", "namespace", "model", "tag", *_SHOWN)]
+    return [
+        InstalledModel(
+            name=ModelName(*name).shortest,
+            digest=digest,
+            modified_at=manifest_ns / 1e9,
+            size_bytes=size_bytes,
+            details=from_builtins(details, ModelDetails),
+            capabilities=tuple(capabilities),
+        )
+        for *name, digest, manifest_ns, size_bytes, details, capabilities in rows.values_list(*_LISTED)
+    ]
 
 
-_SHOWN = ("digest", "manifest_ns", "size_bytes", "details", "capabilities")
-
-
-def _installed(row: Model) -> InstalledModel:
-    return InstalledModel(
-        name=row.name.shortest,
-        digest=row.digest,
-        modified_at=row.manifest_ns / 1e9,
-        size_bytes=row.size_bytes,
-        details=from_builtins(row.details, ModelDetails),
-        capabilities=tuple(row.capabilities),
-    )
+_LISTED: Final = (
+    *("host", "namespace", "model", "tag"),
+    *("digest", "manifest_ns", "size_bytes", "details", "capabilities"),
+)
 
 
 async def refresh() -> None:

@@ -25,6 +25,20 @@ def sweep_store() -> None:
     catalogue.sync()
 
 
+@app.task(name="models.complete_catalogue")
+def complete_catalogue() -> None:
+    """Look into the GGUF files that the catalogue has left for later."""
+    catalogue.complete()
+
+
+def complete_soon() -> None:
+    """Have some worker do that. Should the message not go out, the next start of a worker does."""
+    try:
+        complete_catalogue.apply_async(retry=False)
+    except (OSError, OperationalError) as error:
+        logger.warning("no worker could be asked to look into new model files: %s", error)
+
+
 @app.task(name="models.run_job")
 def run_job(job_id: int) -> None:
     """Run a job, if it still waits."""

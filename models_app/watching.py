@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from django.db import connection
@@ -42,6 +43,7 @@ class JobView:
     error_class: str
     error: str
     is_cancel_requested: bool
+    finished_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -50,18 +52,20 @@ class JobView:
 
 Callback = Callable[[JobView | None], None]
 """Called in the watching thread with each new state of a job; None when the row is gone."""
+Changes = dict[int, JobView | None]
+"""The same of several jobs."""
 
 
 @contextmanager
 def watch_job(job_id: int, callback: Callback) -> Iterator[None]:
     """Tell `callback` how the job stands, now and after every change, while this context is open."""
-    with _subscribed(_Subscription(job_id, lambda _id, view: callback(view))):
+    with _subscribed(_Subscription(job_id, lambda changes: callback(changes[job_id]))):
         yield
 
 
 @contextmanager
-def watch_all(callback: Callable[[int, JobView | None], None]) -> Iterator[None]:
-    """The same for all jobs there are and will be."""
+def watch_all(callback: Callable[[Changes], None]) -> Iterator[None]:
+    """The same for all jobs there are and will be; first with all of them, then with those that changed."""
     with _subscribed(_Subscription(None, callback)):
         yield
 
@@ -84,6 +88,7 @@ def view_of(job: Job) -> JobView:
         error_class=job.error_class,
         error=job.error,
         is_cancel_requested=job.is_cancel_requested,
+        finished_at=job.finished_at,
     )
 
 
@@ -92,7 +97,7 @@ class _Subscription:
     """What one watcher wants (`job_id` None: everything) and what it has been told: id to `seq`."""
 
     job_id: int | None
-    callback: Callable[[int, JobView | None], None]
+    callback: Callable[[Changes], None]
     told: dict[int, int] = field(default_factory=dict)
 
     def lacks(self, seqs: dict[int, int]) -> list[int]:
@@ -198,14 +203,15 @@ def _look() -> bool:
     changed = {job_id for ids in lacking.values() for job_id in ids if job_id in seqs}
     views = {job.pk: view_of(job) for job in Job.objects.filter(pk__in=changed)}
     for subscription, ids in lacking.items():
-        for job_id in ids:
-            _tell(subscription, job_id, views.get(job_id))
+        if ids:
+            _tell(subscription, {job_id: views.get(job_id) for job_id in ids})
     return any(state in OPEN_STATES for _id, _seq, state in found)
 
 
-def _tell(subscription: _Subscription, job_id: int, view: JobView | None) -> None:
-    if view is None:
-        subscription.told.pop(job_id, None)
-    else:
-        subscription.told[job_id] = view.seq
-    subscription.callback(job_id, view)
+def _tell(subscription: _Subscription, changes: Changes) -> None:
+    for job_id, view in changes.items():
+        if view is None:
+            subscription.told.pop(job_id, None)
+        else:
+            subscription.told[job_id] = view.seq
+    subscription.callback(changes)

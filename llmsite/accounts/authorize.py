@@ -135,6 +135,11 @@ ROUTES: Final[Mapping[str, Action]] = {
     "chat:message": Action.CHAT,
     "chat:poll": Action.CHAT,
     "chat:rail": Action.CHAT,
+    "models:downloads": Action.MANAGE,
+    "models:pull": Action.MANAGE,
+    "models:cancel": Action.MANAGE,
+    "models:resume": Action.MANAGE,
+    "models:discard": Action.MANAGE,
 }
 """URL name to action."""
 

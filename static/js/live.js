@@ -43,6 +43,10 @@ export function cursorOf(name) {
   return g ? { g, n: Number(n), seq: Number(seq) } : undefined;
 }
 
+// The dock is there for those who may see it.
+const DOWNLOADS = "pulls";
+const hasDownloads = () => byId("dock") !== null;
+
 // Tells the server which chat the page shows and up to where; also after each answer over HTTP that brought a new cursor.
 function subscribe() {
   const next = chatTopic();
@@ -62,6 +66,7 @@ live.addEventListener("htmx:wsOpen", (event) => {
   send({ t: "hello", v: live.dataset.build, tab: live.dataset.tab });
   const person = live.dataset.userTopic;
   send({ t: "sub", topic: person, cur: cursorOf(person) });
+  if (hasDownloads()) send({ t: "sub", topic: DOWNLOADS, cur: cursorOf(DOWNLOADS) });
   topic = "";
   subscribe();
   if (document.hidden) send({ t: "vis", hidden: true });
@@ -143,37 +148,46 @@ document.addEventListener("htmx:historyRestore", subscribeAnew);
 
 function subscribeAnew() {
   if (isOpen()) subscribe();
-  poll?.abort();
+  for (const each of poll ?? []) each.abort();
 }
 
 function startPolling() {
   if (poll || isEnded) return;
   clearTimeout(stripTimer);
   hideStrip("reconnecting");
-  pollForever();
+  poll = [pollForever(chatTopic)];
+  if (hasDownloads()) poll.push(pollForever(() => DOWNLOADS));
 }
 
 function stopPolling() {
-  const running = poll;
+  const running = poll ?? [];
   poll = null;
-  running?.abort();
+  for (const each of running) each.end();
 }
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // One held request after another. An abort means that the page moved on: it is asked again with the new cursor.
-async function pollForever() {
-  const loop = { tries: 0, abort: () => loop.controller?.abort() };
-  poll = loop;
-  while (poll === loop) {
+function pollForever(topicOf) {
+  const loop = { tries: 0, isOver: false, abort: () => loop.controller?.abort() };
+  loop.end = () => {
+    loop.isOver = true;
+    loop.abort();
+  };
+  run(loop, topicOf);
+  return loop;
+}
+
+async function run(loop, topicOf) {
+  while (!loop.isOver) {
     loop.controller = new AbortController();
-    if (!chatId()) {
+    if (!topicOf()) {
       await pause(NEW_CHAT_MS);
       continue;
     }
     try {
-      const text = await pollOnce(loop.controller.signal);
-      if (poll !== loop) return;
+      const text = await pollOnce(topicOf(), loop.controller.signal);
+      if (loop.isOver) return;
       loop.tries = 0;
       hideStrip("offline");
       showStrip("polling", say("polling"));
@@ -190,10 +204,8 @@ async function pollForever() {
   }
 }
 
-async function pollOnce(signal) {
-  const query = new URLSearchParams();
-  const name = chatTopic();
-  if (name) query.set("topic", name);
+async function pollOnce(name, signal) {
+  const query = new URLSearchParams({ topic: name });
   const cursor = cursorOf(name);
   if (cursor) query.set("cur", JSON.stringify(cursor));
   const response = await fetch(`${live.dataset.poll}?${query}`, { signal, headers: { "HX-Request": "true" }, cache: "no-store" });

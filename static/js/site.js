@@ -6,3 +6,4 @@ import "./composer.js";
 import "./scroll.js";
 import "./shell.js";
 import "./copy.js";
+import "./downloads.js";

@@ -1,0 +1,129 @@
+"""Pages of administrators about models: downloads. Everything that changes state is a POST; the socket only shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.shortcuts import render as render_now
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+
+from llmsite.accounts.models import User
+from llmsite.types.errors import Busy, Conflict, InvalidModelName, NotFound
+from llmsite.types.name import ModelName, strip_source
+from models_app import downloads, jobs
+from models_app.progress import read_board, whole_board
+
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+Rail = Callable[[HttpRequest], Coroutine[Any, Any, Any]]
+"""Makes the list of chats beside every page; the chat's, handed in with the routes."""
+
+_render = sync_to_async(render_now)
+
+
+def _page(method: str) -> Callable[[View], View]:
+    """A view for this method; what is not there is a 404."""
+    methods: Final = ("GET", "HEAD") if method == "GET" else (method,)
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method not in methods:
+                return HttpResponseNotAllowed(methods)
+            try:
+                response = await view(request, *args, **kwargs)
+            except NotFound as error:
+                raise Http404(str(error)) from error
+            patch_vary_headers(response, ["HX-Request"])
+            return response
+
+        return answer
+
+    return decorate
+
+
+def make_downloads(rail: Rail) -> tuple[View, View]:
+    """The page with all downloads, and the POST that starts one."""
+
+    async def whole_page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
+        context = {"board": await sync_to_async(read_board)(), **more}
+        if _is_htmx(request):
+            context["layout"] = "shell/fragment.html"
+        else:
+            context["rail"] = await rail(request)
+        return await _render(request, "models/downloads.html", context, status=status)
+
+    @_page("GET")
+    async def page(request: HttpRequest) -> HttpResponseBase:
+        return await whole_page(request)
+
+    @_page("POST")
+    async def pull(request: HttpRequest) -> HttpResponseBase:
+        """Start a pull of the name in the form, or join the one that runs."""
+        asked = request.POST.get("name", "").strip()
+        error = await _start(asked, _user(request))
+        if not _is_htmx(request):
+            return await whole_page(request, 422, pull_name=asked, pull_error=error) if error else redirect("models:downloads")
+        form = {"pull_name": asked, "pull_error": error} if error else {}
+        response = await _render(request, "models/_pull_form.html", form, status=422 if error else 200)
+        response.write((await _board_now()).encode())
+        return response
+
+    return page, pull
+
+
+async def _start(asked: str, user: User) -> str:
+    """Start a pull; what is wrong with it, or nothing. `http://` before the name says that the registry has no TLS."""
+    try:
+        name = ModelName.parse(strip_source(asked))
+        await downloads.start("pull", str(name), insecure=name.scheme == "http", user=user)
+    except InvalidModelName:
+        return _("This is no name of a model. Names look like qwen3:8b, namespace/model:tag or hf.co/user/repository.")
+    except Busy:
+        return _("Too many downloads are waiting. Try again when some are done.")
+    return ""
+
+
+@_page("POST")
+async def cancel(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    return await _act(request, jobs.cancel, job_id)
+
+
+@_page("POST")
+async def resume(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    return await _act(request, jobs.resume, job_id)
+
+
+@_page("POST")
+async def discard(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    return await _act(request, jobs.discard, job_id)
+
+
+async def _act(request: HttpRequest, act: Callable[[int], None], job_id: int) -> HttpResponseBase:
+    """Do it, and answer with everything that shows downloads. What is not possible any more shows in it too."""
+    with suppress(Conflict, Busy):  # the lists tell how it is now
+        await sync_to_async(act)(job_id)
+    if not _is_htmx(request):
+        return redirect("models:downloads")
+    return HttpResponse(await _board_now())
+
+
+@sync_to_async
+def _board_now() -> str:
+    return whole_board(read_board())
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return "HX-Request" in request.headers
+
+
+def _user(request: HttpRequest) -> User:
+    """The signed-in administrator; the table of rights lets nobody else come here."""
+    user: User = request.principal.user  # type: ignore[attr-defined]
+    return user
