@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -202,8 +203,9 @@ def details(model: ModelDetails, *, with_sizes: bool) -> dict[str, Any]:
     return frame
 
 
-def installed_model(model: InstalledModel) -> dict[str, Any]:
-    """One element of `/api/tags`."""
+@lru_cache(maxsize=2_048)
+def installed_model(model: InstalledModel) -> bytes:
+    """One element of `/api/tags`. Kept, since most of a long list stays as it was."""
     frame = {
         "name": model.name,
         "model": model.name,
@@ -213,7 +215,7 @@ def installed_model(model: InstalledModel) -> dict[str, Any]:
         "details": details(model.details, with_sizes=True),
     }
     _add(frame, "capabilities", list(model.capabilities))
-    return frame
+    return go_json(frame)
 
 
 def running_model(model: RunningModel, now: float) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def prepare(say: Say) -> None:
     check_admin()
     collect_static()
     starter.install_once()
-    catalogue.sync()
+    catalogue.sync_quickly()  # the worker does the rest
     recover()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from api.endpoint import empty_response, endpoint, json_response
+from api.errors import JSON
 from api.model_requests import parse_copy, parse_delete, parse_show
 from api.responses import installed_model, running_model
 from api.show_response import show_response
@@ -19,7 +20,8 @@ from models_app import services
 @endpoint("GET", "HEAD")
 async def tags(request: HttpRequest) -> HttpResponseBase:
     """Installed models, most recently modified first."""
-    return json_response({"models": [installed_model(each) for each in await services.list_models()]})
+    models = b",".join([installed_model(each) for each in await services.list_models()])
+    return HttpResponse(b'{"models":[' + models + b"]}", content_type=JSON)
 
 
 @endpoint("GET")

@@ -11,11 +11,12 @@ from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
+from api.responses import installed_model
 from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
-from models_app import catalogue, findings, services
+from models_app import catalogue, findings, services, tasks
 from models_app.admin import BlobAdmin, ModelAdmin
 from models_app.models import Blob, Model
 from models_app.tasks import sweep_store
@@ -149,18 +150,93 @@ def test_F23_a_damaged_model_has_a_row_with_its_error_and_no_place_in_lists(stor
     assert names() == ["good:latest"]
 
 
-def test_a_thousand_models_are_looked_at_without_reading_them(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def thousand(store: ModelStore) -> ModelStore:
+    """A thousand models of one file, laid out by hand."""
     add(store, "m0")
     folder = store.root / "manifests/registry.ollama.ai/library"
     data = (folder / "m0/latest").read_bytes()
     for number in range(1, 1000):
         (folder / f"m{number}").mkdir()
         (folder / f"m{number}/latest").write_bytes(data)
+    return store
+
+
+def test_a_thousand_models_are_looked_at_without_reading_them(
+    thousand: ModelStore, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
     catalogue.sync()
-    assert len(services.list_models_now()) == 1000
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
-    monkeypatch.setattr(store.blobs, "open", lambda digest: pytest.fail("a blob was opened"))
-    assert len(services.list_models_now()) == 1000
+    monkeypatch.setattr(thousand.blobs, "open", lambda digest: pytest.fail("a blob was opened"))
+    monkeypatch.setattr(findings, "BlockingInspector", lambda *_: pytest.fail("a child was started"))
+    with django_assert_num_queries(2):
+        assert len(services.list_models_now()) == 1000
+    with django_assert_num_queries(1):
+        assert catalogue.sync_quickly()
+
+
+def test_an_element_of_a_long_list_is_written_once(thousand: ModelStore) -> None:
+    catalogue.sync()
+    written = [[id(installed_model(each)) for each in services.list_models_now()] for _ in range(2)]
+    assert written[0] == written[1]
+
+
+def add_files(store: ModelStore, count: int) -> None:
+    """Models of a file each."""
+    for number in range(count):
+        add(store, f"m{number}", GgufFile(model_metadata() | {"llama.context_length": scalar(U32, 100 + number)}).encode())
+
+
+def test_a_big_foreign_store_is_listed_at_once_and_looked_into_later(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_files(store, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(findings, "BlockingInspector", lambda *_: pytest.fail("a child was started"))
+        assert not catalogue.sync_quickly(patience_seconds=0)
+    listed = {model.name: model for model in services.list_models_now()}
+    assert len(listed) == 20
+    assert {(model.details.parameter_size, model.details.num_ctx, model.capabilities) for model in listed.values()} == {
+        ("7B", 0, ())
+    }
+    catalogue.complete()
+    listed = {model.name: model for model in services.list_models_now()}
+    assert {name: model.details.num_ctx for name, model in listed.items()} == {f"m{n}:latest": 100 + n for n in range(20)}
+    assert {model.capabilities for model in listed.values()} == {("completion",)}
+    monkeypatch.setattr(findings, "BlockingInspector", lambda *_: pytest.fail("a child was started"))
+    catalogue.sync()
+
+
+def test_what_a_file_is_refused_for_is_not_asked_again(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, "bad", b"GGUF" + b"\xff" * 100)
+    assert catalogue.sync_quickly()
+    monkeypatch.setattr(findings, "BlockingInspector", lambda *_: pytest.fail("a child was started"))
+    catalogue.sync()
+    assert findings.known_facts([store.find("bad").model_digest]) == {}
+
+
+def test_a_model_that_goes_before_it_was_looked_into_is_left_out(store: ModelStore) -> None:
+    add_files(store, 3)
+    catalogue.sync_quickly(patience_seconds=0)
+    store.remove(ModelName.parse("m1"))
+    catalogue.complete()
+    found = dict(Model.objects.values_list("model", "details__num_ctx"))
+    assert found == {"m0": 100, "m1": 0, "m2": 102}
+    assert set(names()) == {"m0:latest", "m2:latest"}
+
+
+def test_a_list_has_a_worker_look_into_what_it_had_no_patience_for(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(tasks.complete_catalogue, "apply_async", lambda **_: asked.append("complete"))
+    quickly = catalogue.sync_quickly
+    add_files(store, 2)
+    assert len(names()) == 2
+    assert asked == [], "two files are no big store"
+    add(store, "late", GgufFile(model_metadata() | {"llama.context_length": scalar(U32, 7)}).encode())
+    monkeypatch.setattr(catalogue, "sync_quickly", lambda: quickly(patience_seconds=0))
+    assert len(names()) == 3
+    assert len(names()) == 3
+    assert asked == ["complete"]
+    tasks.complete_catalogue()
+    assert services.list_models_now()[0].details.num_ctx == 7
 
 
 def test_an_empty_store_lists_nothing(store: ModelStore) -> None:
