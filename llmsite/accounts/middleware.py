@@ -28,6 +28,7 @@ from llmsite.accounts.authorize import ANONYMOUS, LOOPBACK, Action, Principal, a
 from llmsite.accounts.keys import KEY_PREFIX, find_key
 from llmsite.accounts.language import choose_language
 from llmsite.accounts.models import User
+from llmsite.accounts.rates import seconds_to_wait
 from llmsite.accounts.refusals import refuse, rest_error
 from llmsite.accounts.trust import STRANGER, Trust, is_rest_path
 from llmsite.types.errors import Unauthorized
@@ -110,7 +111,7 @@ class Identity(AsyncMiddleware):
             return rest_error(request.path, 401, str(error))
         request.principal = principal  # type: ignore[attr-defined]
         if is_rest_path(request.path):
-            return await self.get_response(request)
+            return _slow_down(request, principal) or await self.get_response(request)
         language = choose_language(request, principal.user)
         with translation.override(language):
             request.LANGUAGE_CODE = language
@@ -125,6 +126,15 @@ class Identity(AsyncMiddleware):
         action = action_of(match.view_name, request.method or "") if match else None
         # a route that nobody listed is for administrators
         return refuse(request, action or Action.MANAGE)
+
+
+def _slow_down(request: HttpRequest, principal: Principal) -> HttpResponseBase | None:
+    seconds = seconds_to_wait(request, principal)
+    if not seconds:
+        return None
+    response = rest_error(request.path, 429, f"too many requests: please try again in {seconds} s")
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _mark_private(response: HttpResponseBase, language: str) -> None:

@@ -28,6 +28,9 @@ class Limits:
     header_seconds: float = 10
     body_idle_seconds: float = 30
     upload_bytes: int = 200 * GIB
+    requests_per_key_minute: int = 600
+    requests_per_address_minute: int = 300
+    """Of the REST API, from beyond this machine."""
     disk_floor_bytes: int = 2 * GIB
     stream_buffer_bytes: int = 1 * MIB
     stream_stall_seconds: float = 60

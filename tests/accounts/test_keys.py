@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.test import AsyncClient
 from django.utils import timezone
 
 from llmsite.accounts import keys
@@ -19,6 +18,7 @@ from llmsite.accounts.keys import DEFAULT_SCOPES, KEY_PREFIX, find_key, issue_ke
 from llmsite.accounts.models import ApiKey, User
 from llmsite.accounts.trust import NEAR, STRANGER, Trust
 from llmsite.types.errors import InvalidRequest, NotFound
+from tests.accounts.caller import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,17 +116,6 @@ def test_a_key_is_ended_by_its_beginning(alice: User) -> None:
 
 
 # what requests may do with one
-
-
-class Caller(AsyncClient):
-    """A client that the guard in front has judged."""
-
-    def __init__(self, trust: Trust) -> None:
-        super().__init__()
-        self._trust = trust
-
-    def _base_scope(self, **request: Any) -> dict[str, Any]:
-        return {**super()._base_scope(**request), "trust": self._trust}
 
 
 CARRIERS = {"bearer": ("Authorization", "Bearer {}"), "lower": ("Authorization", "bearer {}"), "x-api-key": ("X-Api-Key", "{}")}

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from axes.models import AccessAttempt
 from django.http import HttpRequest, HttpResponseBase
-from django.test import AsyncClient, Client
+from django.test import Client
 from django.urls import path
 from django.utils import timezone
 
 from llmsite.accounts.models import OwnerLink, User
 from llmsite.accounts.trust import NEAR, STRANGER, Trust
 from llmsite.urls import urlpatterns as all_urls
+from tests.accounts.caller import Caller
 
 PASSWORD = "a long enough secret"
 PAGE = {"HTTP_ACCEPT": "text/html"}
@@ -346,17 +347,6 @@ def test_a_missing_page_is_a_page_and_a_missing_route_is_text(client: Client, al
 
 
 # REST
-
-
-class Caller(AsyncClient):
-    """A client that the guard in front has judged."""
-
-    def __init__(self, trust: Trust) -> None:
-        super().__init__()
-        self._trust = trust
-
-    def _base_scope(self, **request: Any) -> dict[str, Any]:
-        return {**super()._base_scope(**request), "trust": self._trust}
 
 
 @pytest.mark.parametrize(
