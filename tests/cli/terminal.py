@@ -75,12 +75,13 @@ class Terminal:
 
 
 def screen_of(written: str) -> list[str]:
-    """What a terminal shows: characters taken back are overwritten, `ESC[K` erases to the end of the line."""
-    lines, column = [""], 0
+    """What a terminal shows: characters taken back are overwritten, `ESC[K` erases to the end of the line, `ESC[A` goes up."""
+    lines, row, column = [""], 0, 0
     for part in _PARTS.findall(written):
         if part == "\n":
-            lines.append("")
-            column = 0
+            row, column = row + 1, 0
+            if row == len(lines):
+                lines.append("")
         elif part == "\r":
             column = 0
         elif part == "\x08":
@@ -88,9 +89,11 @@ def screen_of(written: str) -> list[str]:
         elif part.startswith("\x1b["):
             if part.endswith("D"):
                 column = max(column - int(part[2:-1] or 1), 0)
+            elif part.endswith("A"):
+                row = max(row - int(part[2:-1] or 1), 0)
             elif part.endswith("K"):
-                lines[-1] = lines[-1][:column]
+                lines[row] = lines[row][:column]
         elif part != "\x07":
-            lines[-1] = lines[-1][:column].ljust(column) + part + lines[-1][column + len(part) :]
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part) :]
             column += len(part)
     return lines

@@ -25,9 +25,10 @@ def environ(tmp_path):
 def test_help_lists_the_verbs(argv, capsys):
     assert run_program(argv) == 0
     out = capsys.readouterr().out
+    width = max(len(verb.name) for verb in VERBS) + 3
     for verb in VERBS:
-        assert f"  {verb.name:<8}{verb.summary}\n" in out
-    assert "  help    Help about any command\n" in out
+        assert f"  {verb.name:<{width}}{verb.summary}\n" in out
+    assert f"  {'help':<{width}}Help about any command\n" in out
 
 
 @pytest.mark.parametrize("verb", [each for each in VERBS if not each.is_handed_on], ids=lambda verb: verb.name)
