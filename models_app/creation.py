@@ -49,10 +49,8 @@ def run(run: JobRun) -> None:
         work = _Work(run, request, store, inspector, made)
         plan = plan_model(work.base(), request)
         work.store_texts(plan)
-        run.check()
-        work.tell("writing manifest")
-        store.write(name, encode_manifest(plan.manifest))
-    work.tell("success")
+        work.write(name, plan)
+    run.report(Progress("success"))
 
 
 Made = dict[str, int]
@@ -210,6 +208,16 @@ class _Work:
                 self._note(stored.digest)
             if stored.digest != plan.config.layer.digest:
                 self.tell(stored.status)
+
+    def write(self, name: ModelName, plan: ModelPlan) -> None:
+        """The step that makes it a model."""
+        self.tell("writing manifest")
+        try:
+            self.store.write(name, encode_manifest(plan.manifest))
+        except BaseException:
+            for digest in list(self.made):  # it touched what it would have used
+                self._note(digest)
+            raise
 
     def _note(self, digest: str) -> None:
         """Remember a blob as made here, to be taken away if this fails."""

@@ -42,9 +42,7 @@ def check_adapter(path: str, facts: GgufFacts, architecture: str) -> None:
     if facts.kind != "adapter":
         raise InvalidModelFile(f'"{path}" is no adapter but a {facts.kind}')
     if facts.architecture != architecture:
-        raise InvalidModelFile(
-            f'the adapter "{path}" is made for {facts.architecture} models, and this is a {architecture} model'
-        )
+        raise InvalidModelFile(f'the adapter "{path}" is for {facts.architecture} models, and this is a {architecture} model')
 
 
 def _starts_as_gguf(blobs: BlobStore, digest: str) -> bool:
