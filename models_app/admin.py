@@ -57,7 +57,7 @@ class ModelAdmin(_ReadOnly):
     list_display = ("__str__", "digest", "size_bytes", "capabilities", "added_at", "error")
     search_fields = ("host", "namespace", "model", "tag", "digest", "blobs__digest")
     list_filter: ClassVar = ["is_pulled", _UsableFilter, "host"]
-    actions: ClassVar = ["read_again"]
+    actions = ("read_again",)
 
     @admin.action(description=_("Compare all rows with the manifests on disk"))
     def read_again(self, request: HttpRequest, queryset: QuerySet[AnyModel]) -> None:
@@ -72,7 +72,9 @@ class BlobAdmin(_ReadOnly):
     readonly_fields = ("num_models",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AnyModel]:
-        return super().get_queryset(request).annotate(num_models=Count("models"))
+        rows: QuerySet[AnyModel] = super().get_queryset(request)
+        counted: QuerySet[AnyModel] = rows.annotate(num_models=Count("models"))
+        return counted
 
     @admin.display(description=_("models"), ordering="num_models")
     def num_models(self, blob: AnyModel) -> int:
@@ -88,7 +90,7 @@ class JobAdmin(_ReadOnly):
     list_filter: ClassVar = ["kind", "state", "created_at"]
     date_hierarchy = "created_at"
     list_select_related: ClassVar = ["user"]
-    actions: ClassVar = ["cancel", "resume", "discard"]
+    actions = ("cancel", "resume", "discard")
 
     @admin.display(description=_("progress"))
     def last_frame(self, job: AnyModel) -> str:

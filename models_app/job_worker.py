@@ -36,7 +36,7 @@ class JobWorker:
         self._runs: dict[int, JobRun] = {}
         self._lock = threading.Lock()
         self._news = threading.Event()
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -46,14 +46,14 @@ class JobWorker:
 
     def stop(self) -> None:
         """The worker leaves: every job ends at its next check and waits for another worker. Safe in a signal handler."""
-        self._is_stopping = True
+        self._stopping.set()
         for run in list(self._runs.values()):
             run.stop()
         self._news.set()
 
     def run(self, job_id: int) -> None:
         """Run a job if it is to be had, to its end. Blocks. Whatever it raises becomes the job's error."""
-        if self._is_stopping:
+        if self._stopping.is_set():
             return
         claim = job_rows.claim(job_id, at_once())
         if claim is None:
@@ -61,7 +61,7 @@ class JobWorker:
         run = JobRun(claim, self._news.set)
         with self._lock:
             self._runs[job_id] = run
-        if self._is_stopping:
+        if self._stopping.is_set():
             run.stop()
         try:
             with watching.watch_job(job_id, lambda view: _obey(run, view)):
@@ -94,10 +94,10 @@ class JobWorker:
     def _keep(self) -> None:
         limits = settings.LLMSITE_LIMITS
         next_sweep = next_beat = next_count = 0.0
-        while not self._is_stopping or self._runs:
+        while not self._stopping.is_set() or self._runs:
             now = time.monotonic()
             try:
-                if now >= next_sweep and not self._is_stopping:
+                if now >= next_sweep and not self._stopping.is_set():
                     next_sweep = now + limits.job_sweep_seconds
                     self._sweep()
                 if now >= next_beat:

@@ -123,7 +123,7 @@ class _DataVersion:
     def has_changed(self) -> bool:
         with connection.cursor() as cursor:
             (version,) = cursor.execute("PRAGMA data_version").fetchone()
-        changed = version != self._version
+        changed = bool(version != self._version)
         self._version = version
         return changed
 

@@ -69,6 +69,7 @@ LOOPBACK: Final = Principal("loopback")
 
 _EVERYBODY: Final[frozenset[Kind]] = frozenset({"anonymous", "loopback", "key", "user", "admin"})
 _KNOWN: Final[frozenset[Kind]] = _EVERYBODY - {"anonymous"}
+_NEIGHBOURS: Final[frozenset[Kind]] = frozenset({"loopback"})
 
 RIGHTS: Final[Mapping[Action, frozenset[Kind]]] = {
     Action.HELLO: _EVERYBODY,
@@ -160,9 +161,9 @@ def kinds_for(action: Action) -> frozenset[Kind]:
     if action == Action.FETCH_MODELS and settings.LLMSITE_REGISTRY_PUBLIC:
         return _EVERYBODY
     if action == Action.TAKE_PUSH:
-        return {"key": RIGHTS[action], "loopback": RIGHTS[action] | {"loopback"}}.get(settings.LLMSITE_REGISTRY_PUSH, frozenset())
+        return {"key": RIGHTS[action], "loopback": RIGHTS[action] | _NEIGHBOURS}.get(settings.LLMSITE_REGISTRY_PUSH, frozenset())
     if action == Action.PUSH_MODELS and settings.LLMSITE_REGISTRY_PUSH == "loopback":
-        return RIGHTS[action] | {"loopback"}
+        return RIGHTS[action] | _NEIGHBOURS
     return RIGHTS[action]
 
 
