@@ -1,6 +1,6 @@
 """Golden prompts: templates with the constructs of well-known families, each case rendered in the sandbox (catalogue 5.1, T16).
 
-`tests/data/templates/<template>/` holds `template.jinja` and for each case its conversation (`<case>.json`) and the prompt
+`tests/data/chat_templates/<template>/` holds `template.jinja` and for each case its conversation (`<case>.json`) and the prompt
 (`<case>.txt`) or, where the template refuses it, its sentence (`<case>.error`). In both, `<today FORMAT>` is today's date.
 """
 
@@ -20,7 +20,7 @@ from llmsite.types.errors import TemplateError
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message, Tool, ToolCall
 
-FOLDER = Path(__file__).parents[1] / "data/templates"
+FOLDER = Path(__file__).parents[1] / "data/chat_templates"
 CASES = {f"{path.parent.name}/{path.stem}": path for path in sorted(FOLDER.glob("*/*.json"))}
 
 CONSTRUCTS = (
