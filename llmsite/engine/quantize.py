@@ -1,4 +1,4 @@
-"""Quantizing, from the outside: which types there are, and a limited child that does the work. No llama.cpp in here.
+"""Quantizing and merging, from the outside: which types there are, and a limited child that does the work. No llama.cpp in here.
 
 The source is a file that nobody vouches for, and llama.cpp reads it with native code. So that happens in a process of its own
 (`quantize_child.py`) with a scrubbed environment and bounds that the kernel holds; a second, fresh one compares the copy's header
@@ -12,8 +12,8 @@ import selectors
 import signal
 import subprocess  # a fixed command of ours
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -86,7 +86,15 @@ class Check(msgspec.Struct, tag_field="type", tag="check", frozen=True):
     limits: Limits
 
 
-Task = Quantize | Check
+class Merge(msgspec.Struct, tag_field="type", tag="merge", frozen=True):
+    """Put the parts of a split file together."""
+
+    parts: tuple[str, ...]
+    target: str
+    limits: Limits
+
+
+Task = Quantize | Check | Merge
 
 
 class Planned(msgspec.Struct, tag_field="type", tag="planned", frozen=True):
@@ -142,9 +150,31 @@ def quantize(
     `NotEnoughMemory`, `StorageFull`, `Canceled`, and whatever a callback raises; then there is no `target`.
     """
     _, number = find_type(file_type)
-    try:
+    with _unless_done(target):
         _carry_out(Quantize(str(source), str(target), number, limits.finite()), environ, on_progress, is_canceled)
         _carry_out(Check(str(source), str(target), limits.finite()), environ, on_progress, is_canceled)
+
+
+def merge(
+    parts: Sequence[Path],
+    target: Path,
+    *,
+    on_progress: Callable[[int, int], None],
+    is_canceled: Callable[[], bool],
+    limits: Limits,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Put the parts of a split GGUF together, in whatever order they are given. As `quantize` in all else; no llama.cpp in it."""
+    with _unless_done(target):
+        task = Merge(tuple(map(str, parts)), str(target), limits.finite())
+        _carry_out(task, environ, on_progress, is_canceled)
+
+
+@contextmanager
+def _unless_done(target: Path) -> Iterator[None]:
+    """No file when the block fails."""
+    try:
+        yield
     except BaseException:
         target.unlink(missing_ok=True)
         raise

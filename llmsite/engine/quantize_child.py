@@ -1,4 +1,4 @@
-"""The limited process that quantizes: `python -m llmsite.engine.quantize_child`, started by `quantize.py` and by nobody else.
+"""The limited process that quantizes and merges: `python -m llmsite.engine.quantize_child`, started by `quantize.py` only.
 
 It takes one task as a line of JSON on its standard input and answers with lines on its standard output. It holds no secrets; its
 memory and the size of what it writes are bounded by the kernel. When its input ends, its parent is gone: it removes the
@@ -20,10 +20,12 @@ import msgspec
 
 from llmsite.engine import llama
 from llmsite.engine.cores import count_threads
-from llmsite.engine.quantize import Advanced, Check, Finished, Planned, Quantize, Refused, Reply, Task
+from llmsite.engine.quantize import Advanced, Check, Finished, Merge, Planned, Quantize, Refused, Reply, Task
+from llmsite.store.blobs import reporting_full_disk
 from llmsite.store.gguf import gather_facts
 from llmsite.store.gguf_copy import check_quantized
 from llmsite.store.gguf_header import TENSOR_TYPES, GgufHeader, read_header, round_up
+from llmsite.store.gguf_merge import read_parts
 from llmsite.types.errors import EngineError, LlmsiteError, NotEnoughMemory, StorageFull, to_wire
 from llmsite.types.limits import MIB, Limits
 
@@ -54,13 +56,15 @@ class Channel:
 
 def carry_out(task: Task, channel: Channel) -> None:
     """Raises from `types/errors.py`, `MemoryError`, `OSError`."""
-    confine(Path(task.source).stat().st_size, task.limits)
+    confine(Path(task.source).stat().st_size if isinstance(task, Quantize) else 0, task.limits)
     match task:
         case Quantize():
             _quantize(task, channel)
         case Check():
             _bound_files(0)
             check_quantized(_read(task.source, task.limits), _read(task.target, task.limits))
+        case Merge():
+            _merge(task, channel)
 
 
 def confine(source_bytes: int, limits: Limits) -> None:
@@ -130,6 +134,15 @@ def _quantize(task: Quantize, channel: Channel) -> None:
     channel.send(Advanced(total, total))
 
 
+def _merge(task: Merge, channel: Channel) -> None:
+    merger = read_parts([Path(part) for part in task.parts], task.limits)
+    channel.send(Planned(merger.size_bytes))
+    _bound_files(merger.size_bytes)
+    with open(task.target, "wb") as target, reporting_full_disk():
+        merger.write(target, lambda done, total: channel.send(Advanced(done, total)))
+    _read(task.target, task.limits)
+
+
 def _plan(work: llama.Quantization, header: GgufHeader) -> int:
     """Bytes of the file to come, its header rounded up: a run without writing tells the type of each tensor that changes."""
     shapes = {tensor.name: tensor.num_elements for tensor in header.tensors}
@@ -163,7 +176,7 @@ def _explain(error: EngineError, task: Quantize, planned: int) -> LlmsiteError:
 
 
 def _too_much_memory(limits: Limits) -> NotEnoughMemory:
-    return NotEnoughMemory(f"quantizing this model takes more than the {limits.quantize_memory_bytes} bytes of memory it may use")
+    return NotEnoughMemory(f"this takes more than the {limits.quantize_memory_bytes} bytes of memory it may use")
 
 
 def _end_with_parent(target: str) -> None:

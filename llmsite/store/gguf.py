@@ -70,7 +70,8 @@ class GgufFacts:
     `kv_heads` holds the KV heads of each layer (0: the layer keeps no keys); a token's KV cache takes
     `sum(kv_heads) * (head_dim_k * bytes of a key number + head_dim_v * bytes of a value number)` bytes. `layer_bytes` holds the
     tensor bytes of each block, `other_bytes` those of embeddings, output and the rest. Whether a BOS token is added
-    (`adds_bos`) is the file's own word, else the habit of its tokenizer. `split_count` is above 1 for a part of a split file.
+    (`adds_bos`) is the file's own word, else the habit of its tokenizer. `split_count` is above 1 for a part of a split file;
+    only the first part, of `split_index` 0, says more than how many tensors it has.
     """
 
     kind: GgufKind = "model"
@@ -126,7 +127,10 @@ class GgufFacts:
 def gather_facts(header: GgufHeader, limits: Limits | None = None) -> GgufFacts:
     """What to know of the file. Raises `InvalidModelFile` naming the field that is wrong."""
     fields, limits = Fields(header.metadata), limits or Limits()
-    kind = _kind(fields)
+    is_later_part = fields.count("split.no") > 0 and fields.count("split.count") > 1
+    if not is_later_part:
+        fields.require_architecture()
+    kind: GgufKind = "model" if is_later_part else _kind(fields)
     facts = GgufFacts(
         kind=kind,
         architecture=fields.architecture,
@@ -139,6 +143,8 @@ def gather_facts(header: GgufHeader, limits: Limits | None = None) -> GgufFacts:
     )
     if not header.tensors and facts.split_count < 2:
         raise wrong("tensor count", "is 0")
+    if is_later_part:
+        return facts
     if kind == "projector":
         check_projector(fields, limits)
         return replace(facts, has_vision=_encodes(fields, "vision"), has_audio=_encodes(fields, "audio"))

@@ -30,6 +30,9 @@ class Fields:
     def __init__(self, metadata: dict[str, Any]) -> None:
         self._metadata = metadata
         self.architecture = self.text("general.architecture")
+
+    def require_architecture(self) -> None:
+        """Raise unless the file says what it is, in a word that is fit for keys and error texts."""
         if not _ARCHITECTURE.fullmatch(self.architecture):
             raise wrong("general.architecture", "is missing or no word")
 

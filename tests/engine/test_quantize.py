@@ -19,7 +19,7 @@ import pytest
 
 from llmsite.engine import llama
 from llmsite.engine import quantize as module
-from llmsite.engine.quantize import QUANTIZED_TYPES, find_type, quantize
+from llmsite.engine.quantize import QUANTIZED_TYPES, find_type, merge, quantize
 from llmsite.store.gguf import FILE_TYPES, GgufFacts, gather_facts
 from llmsite.store.gguf_header import GgufHeader, read_header
 from llmsite.types.errors import (
@@ -34,6 +34,7 @@ from llmsite.types.errors import (
 from llmsite.types.limits import MIB, Limits
 from tests.engine.known import ANSWERS, STARTER, chat
 from tests.engine.runner_harness import ROOT, RunnerProcess, generate, load
+from tests.store.test_gguf_merge import split
 
 pytestmark = pytest.mark.model
 
@@ -250,7 +251,7 @@ def test_a_row_larger_than_the_memory(tmp_path: Path) -> None:
     """One row must be held at once, as numbers of 4 bytes too: here 128 MiB."""
     source = write_wide(tmp_path / "source")
     limits = Limits(quantize_memory_bytes=64 * MIB)
-    with pytest.raises(NotEnoughMemory, match=r"^quantizing this model takes more than the 67108864 bytes of memory it may use$"):
+    with pytest.raises(NotEnoughMemory, match=r"^this takes more than the 67108864 bytes of memory it may use$"):
         make(source, tmp_path / "copy", "q8_0", limits=limits)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
@@ -469,3 +470,38 @@ def test_its_figures_are_cut_to_what_can_be(fake: Callable[[str], None], tmp_pat
     seen: list[tuple[int, int]] = []
     make(SOURCE, tmp_path / "copy", "q8_0", on_progress=lambda done, total: seen.append((done, total)))
     assert seen[-2:] == [(4, 4), (0, 0)]
+
+
+# merging
+
+
+def put_together(parts: list[Path], target: Path, **changes: Any) -> Path:
+    calls: dict[str, Any] = {"on_progress": lambda done, total: None, "is_canceled": lambda: False, "limits": Limits()}
+    merge(parts, target, **(calls | changes))
+    return target
+
+
+def test_the_parts_of_a_split_file_are_put_together(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    parts = split(SOURCE, tmp_path, (10, 20))
+    copy = put_together(parts[::-1], tmp_path / "copy", on_progress=lambda done, total: seen.append((done, total)))
+    assert copy.read_bytes() == SOURCE.read_bytes()
+    assert seen[-1] == (9_479_168, 9_479_168)
+
+
+def test_parts_that_do_not_belong_together_leave_no_file(tmp_path: Path) -> None:
+    parts = split(SOURCE, tmp_path, (10, 20))
+    with pytest.raises(InvalidModelFile, match="a split GGUF has 3 parts, but 2 were given"):
+        put_together(parts[1:], tmp_path / "copy")
+    (tmp_path / "copy").symlink_to("/dev/full")
+    with pytest.raises(StorageFull, match=r"^the disk of the model store is full"):
+        put_together(parts, tmp_path / "copy")
+    assert sorted(tmp_path.iterdir()) == parts
+
+
+def test_merging_is_cancelled(pipe: Pipe, tmp_path: Path) -> None:
+    with pytest.raises(Canceled):
+        put_together(split(SOURCE, tmp_path, (10,)), pipe.path, is_canceled=pipe.is_open.is_set)
+    pipe.drain()
+    assert not pipe.path.exists()
+    assert not children()
