@@ -26,7 +26,7 @@ from llmsite.store import disk
 from llmsite.store.digest import file_name, from_file_name, hash_bytes, parse_digest
 from llmsite.store.disk import reporting_full_disk, sync_folder
 from llmsite.store.verified import VerifiedBlobs
-from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFull
+from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFailed, StorageFull
 from llmsite.types.limits import MIB, Limits
 
 __all__ = ["BlobStore", "BlobWriter", "Mark", "reporting_full_disk", "sync_folder"]
@@ -98,7 +98,10 @@ class BlobStore:
     def touch(self, digest: str) -> None:
         """Make the blob young again: the sweep leaves it for an hour. Raises `NotFound`."""
         self.size(digest)
-        os.utime(self.path(digest), follow_symlinks=False)
+        try:
+            os.utime(self.path(digest), follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise NotFound(f"blob {digest} is missing, pull the model again") from error
 
     def modified_ns(self, digest: str) -> int | None:
         """When the blob came or was touched, in nanoseconds since 1970; None when it is not there."""
@@ -131,7 +134,10 @@ class BlobStore:
         with reporting_full_disk():
             os.fchmod(descriptor, 0o644)  # as Ollama, which may run as another user; the home's folder is closed
             disk.sync(descriptor)
-            disk.rename(temporary, self.path(digest))
+            try:
+                disk.rename(temporary, self.path(digest))
+            except FileNotFoundError as error:
+                raise StorageFailed("another program removed the unfinished file from the model store; try again") from error
             disk.sync_folder(self.folder)
         self.verified.add(digest, os.fstat(descriptor))
         self._forget_damage(digest)
@@ -193,8 +199,9 @@ class BlobStore:
         """Store a small blob, unless it is there; returns its digest. Raises `StorageFull`."""
         digest = hash_bytes(data)
         if self.has(digest):
-            self.touch(digest)
-            return digest
+            with suppress(NotFound):  # removed since
+                self.touch(digest)
+                return digest
         self.require_space(len(data))
         with self.writer(digest) as writer:
             writer.write(data)
@@ -241,7 +248,10 @@ class BlobStore:
         kept = set(used)
         removed = 0
         for entry in self._entries():
-            age = now - entry.stat(follow_symlinks=False).st_mtime
+            try:
+                age = now - entry.stat(follow_symlinks=False).st_mtime
+            except FileNotFoundError:
+                continue  # its writer has just finished or given up
             if self._is_waste(entry.name, age, kept) and _lock_state(entry.path) != "held":
                 logger.info("removing %s, which no model uses", entry.name)
                 disk.remove(Path(entry.path))

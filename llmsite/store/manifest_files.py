@@ -32,6 +32,7 @@ class ManifestFile:
     path: Path
     modified_ns: int
     size_bytes: int
+    inode: int = 0
 
 
 class ManifestFolder:
@@ -164,4 +165,4 @@ def _children(folder: str | Path, *, folders: bool) -> list[os.DirEntry[str]]:
 
 def _describe(name: ModelName, path: Path) -> ManifestFile:
     status = path.stat()
-    return ManifestFile(name, path, status.st_mtime_ns, status.st_size)
+    return ManifestFile(name, path, status.st_mtime_ns, status.st_size, status.st_ino)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,16 +154,20 @@ class ModelStore:
         with self.manifests.locked(exclusive=False):
             for digest in manifest.digests:
                 self.blobs.touch(digest)
-            _resolve(ManifestFile(name, Path(), 0, len(data)), _Read("", manifest, False), self.blobs)
+            read = _Read(manifest_digest(data), manifest, data[-1:] != b"\n")
+            model = _resolve(ManifestFile(name, Path(), 0, len(data)), read, self.blobs)
             with reporting_full_disk():
                 disk.sync_folder(self.blobs.folder)  # some may be another writer's, whose last step is still to come
             replaced = self.manifests.find(name)
             old = self._digests(replaced) if replaced else frozenset()
             file = self.manifests.write(replaced.name if replaced else name, data)
+            # as it was written: it may be gone again as soon as others get the lock
+            model = replace(model, name=file.name, modified_at=file.modified_ns / 1e9)
+            self._manifests[file], self._models[file] = read, model
         if self.prunes and old - manifest.digests:
             with self.manifests.locked(exclusive=True):
                 self._remove_unused(old)
-        return self.load(file)
+        return model
 
     def canonical(self, name: ModelName) -> ModelName:
         """The name in the spelling of what is installed: each part that differs from one there in letter case only becomes that.
@@ -187,7 +191,11 @@ class ModelStore:
         file = self.manifests.find(source)
         if file is None:
             raise ModelNotFound(f"model '{source.shortest}' not found")
-        return self.write(target, file.path.read_bytes())
+        try:
+            data = file.path.read_bytes()
+        except FileNotFoundError as error:  # removed since
+            raise ModelNotFound(f"model '{source.shortest}' not found") from error
+        return self.write(target, data)
 
     def remove(self, name: ModelName) -> None:
         """Remove the manifest, readable or not, and the blobs nobody else uses. Raises `ModelNotFound`."""
@@ -213,13 +221,15 @@ class ModelStore:
             return removed
 
     def _read(self, file: ManifestFile) -> _Read:
-        """A manifest file. Raises `InvalidModelFile`."""
+        """A manifest file. Raises `InvalidModelFile`, `ModelNotFound` when it was removed meanwhile."""
         known = self._manifests.get(file)
         if known is None:
             if file.size_bytes > self.limits.manifest_bytes:
                 raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
             try:
                 data = file.path.read_bytes()
+            except FileNotFoundError as error:
+                raise ModelNotFound(f"model '{file.name.shortest}' not found") from error
             except OSError as error:
                 raise InvalidModelFile(f"the manifest of '{file.name.shortest}' cannot be read") from error
             known = self._manifests[file] = _Read(manifest_digest(data), decode_manifest(data, self.limits), data[-1:] != b"\n")
@@ -229,7 +239,7 @@ class ModelStore:
         """The blobs a manifest names; none when it cannot be read."""
         try:
             return self._read(file).manifest.digests
-        except InvalidModelFile:
+        except (InvalidModelFile, ModelNotFound):
             return frozenset()
 
     def _used_digests(self) -> frozenset[str] | None:
@@ -238,6 +248,8 @@ class ModelStore:
         for file in self.manifests.files():
             try:
                 used |= self._read(file).manifest.digests
+            except ModelNotFound:
+                continue
             except InvalidModelFile as error:
                 logger.warning("removing no blobs: model %s: %s", file.name.shortest, error)
                 return None
