@@ -15,9 +15,13 @@ from api.errors import JSON, body_of
 _ALL_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+OLLAMA_VERSION: Final = "0.33.0"
+"""Of the Ollama whose behaviour this is: editors ask for a version they know and refuse older ones (catalogue 15)."""
+
+
 @endpoint("GET", "HEAD")
 async def version(request: HttpRequest) -> HttpResponseBase:
-    return json_response({"version": llmsite.__version__})
+    return json_response({"version": OLLAMA_VERSION, "llmsite": llmsite.__version__})
 
 
 @endpoint("GET")

@@ -142,7 +142,8 @@ async def _show_version() -> int:
     """The server's version, and this program's where it differs or nobody answers."""
     try:
         async with Server() as server:
-            version = (await server.get("/api/version"))["version"]
+            versions = await server.get("/api/version")
+        version = versions.get("llmsite", versions["version"])
         sys.stdout.write(f"{PROGRAM} version is {version}\n")
     except LlmsiteError:
         version = None

@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+import llmsite
 from llmsite.parsers.thinking import ThinkingParser
 from tests.inference.stock import read_rows
 
@@ -38,6 +39,12 @@ def refused(text: str, status: int = 400) -> dict[str, Any]:
 
 
 OURS: Final[dict[str, dict[str, Any]]] = {
+    # our own version stands beside that of the Ollama we follow
+    **{
+        name: {"answer": row["answer"] | {"llmsite": llmsite.__version__}}
+        for name, row in ROWS.items()
+        if row["path"] == "/api/version" and row["status"] == 200
+    },
     # there is no cloud (catalogue 17)
     "status": {"answer": {"cloud": {"disabled": True, "source": "config"}}},
     # names by suffix and foreign literals only when listed (threats (a), rule 3)

@@ -1,9 +1,11 @@
 """REST views above a scripted transport: statuses, content types, streams, and what happens when somebody leaves."""
 
 import asyncio
+import re
 
 import pytest
 
+import llmsite
 from llmsite import backend
 from llmsite.inference.client import Client
 from llmsite.types import errors
@@ -244,7 +246,9 @@ async def test_a_trailing_slash_is_redirected(method, path, status, location):
 
 async def test_version_and_status():
     version = await call("GET", "/api/version")
-    assert (version.headers["content-type"], list(version.json)) == (JSON, ["version"])
+    assert (version.headers["content-type"], list(version.json)) == (JSON, ["version", "llmsite"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version.json["version"]), "clients compare it"
+    assert version.json["llmsite"] == llmsite.__version__
     head = await call("HEAD", "/api/version")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(version.body)))
     status = await call("GET", "/api/status")
