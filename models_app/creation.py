@@ -7,13 +7,14 @@ and what was made in vain is removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from llmsite import backend
-from llmsite.engine.quantize import find_type, quantize
+from llmsite.engine.quantize import find_type, merge, quantize
 from llmsite.modelfile.create import Part, gather_parts, store_layers
 from llmsite.modelfile.plan import Base, ModelPlan, PlannedLayer, inherited_layers, plan_model, with_habits, with_template
 from llmsite.store import manifest as media
@@ -123,12 +124,22 @@ class _Work:
 
     def _base_from_files(self, files: Mapping[str, str]) -> Base:
         check_format(self.store.blobs, files)
-        base = gather_parts(self.store.blobs, [self._read_part(path, files[path]) for path in sorted(files)])
+        parts = self._whole([self._read_part(path, files[path]) for path in sorted(files)])
+        base = gather_parts(self.store.blobs, parts)
         if not base.models:
             raise InvalidModelFile("a model needs a GGUF file with a language model")
         base = with_habits(base)
         template = find_template(base.models[-1], self.inspector.render)
         return with_template(base, template) if template else base
+
+    def _whole(self, parts: list[Part]) -> list[Part]:
+        """The parts of a split file as the one file they were made of. Raises `InvalidModelFile`."""
+        split = [part for part in parts if part.facts.split_count > 1]
+        if len(split) < 2:  # one alone is refused with the rest of what a model may be
+            return parts
+        paths = [self.store.blobs.checked_path(part.digest) for part in split]
+        digest, found, _ = self._make(f"merging {len(split)} parts of a split GGUF", partial(merge, paths))
+        return [*(part for part in parts if part not in split), Part(digest, found)]
 
     def _read_part(self, path: str, digest: str) -> Part:
         self.tell("parsing GGUF")
@@ -174,30 +185,28 @@ class _Work:
         return base
 
     def _quantize(self, layer: Layer, facts: GgufFacts, file_type: str) -> tuple[PlannedLayer, GgufFacts]:
-        blobs, source_type = self.store.blobs, "F32" if facts.file_type == _UNKNOWN else facts.file_type
-        status = f"quantizing {source_type} model to {file_type}"
+        source_type = "F32" if facts.file_type == _UNKNOWN else facts.file_type
+        work = partial(quantize, self.store.blobs.checked_path(layer.digest), file_type=file_type)
+        digest, found, is_new = self._make(f"quantizing {source_type} model to {file_type}", work)
+        return PlannedLayer(Layer(layer.media_type, digest, found.file_size_bytes), is_new=is_new), found
+
+    def _make(self, status: str, work: Callable[..., None]) -> tuple[str, GgufFacts, bool]:
+        """Have a limited child make a blob, telling how far it is; returns digest, facts, and whether it is new."""
 
         def tell(completed: int, total: int) -> None:
             self.run.report(Progress(status, _PSEUDO_DIGEST, total, completed))
 
-        with made_blob(blobs) as made:
+        is_stopping = self.run.is_stopping.is_set
+        with made_blob(self.store.blobs) as made:
             try:
-                quantize(
-                    blobs.checked_path(layer.digest),
-                    made.path,
-                    file_type,
-                    on_progress=tell,
-                    is_canceled=self.run.is_stopping.is_set,
-                    limits=self.store.limits,
-                )
+                work(target=made.path, on_progress=tell, is_canceled=is_stopping, limits=self.store.limits)
             except Canceled:
                 self.run.check()  # says whether for good
                 raise
             digest, is_new = made.adopt(self.run.check)
         if is_new:
             self._note(digest)
-        found = self.inspector.read_gguf(digest)
-        return PlannedLayer(Layer(layer.media_type, digest, found.file_size_bytes), is_new=is_new), found
+        return digest, self.inspector.read_gguf(digest), is_new
 
     # storing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -14,7 +15,8 @@ from llmsite.store.manifest import Layer, decode_manifest
 from llmsite.types.limits import Limits
 from tests.conftest import Site
 from tests.inference.stock import ROOT, STARTER, read_rows
-from tests.store.gguf_files import TEXT, U32, GgufFile, Tensor, model_metadata, scalar
+from tests.store.gguf_files import TEXT, GgufFile, Tensor, model_metadata, scalar
+from tests.store.test_gguf_merge import split
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
 
@@ -189,7 +191,6 @@ def test_2_18_refusals(http: httpx.Client, row: str, stream: bool) -> None:
 
 # errors after a frame: the last line of a stream, or a status of their own
 
-SPLIT = model_metadata() | {"split.count": scalar(U32, 3), "split.no": scalar(U32, 1)}
 LATER: Final[dict[str, tuple[bytes, int, str]]] = {
     "blob of a digest absent": (b"", 500, f"open {ABSENT}: no such file or directory"),
     "supplied file was not in GGUF format": (b"no model", 400, "supplied file was not in GGUF format"),
@@ -309,6 +310,21 @@ def test_2_18_a_file_is_kept_byte_for_byte(http: httpx.Client, recorded: Site) -
 
 def test_2_18_a_name_without_an_ending_is_known_by_its_first_bytes(http: httpx.Client) -> None:
     assert statuses(create(http, {"model": "mine", "files": {"starter": f"sha256:{WEIGHTS}"}}))[0] == "parsing GGUF"
+
+
+def test_2_18_the_parts_of_a_split_file_become_the_file_they_were(http: httpx.Client, recorded: Site, tmp_path: Path) -> None:
+    files = {path.name: upload(http, path.read_bytes()) for path in split(STARTER, tmp_path, (10, 20))}
+    reply = frames(create(http, {"model": "joined", "files": files}))
+    assert {"status": "merging 3 parts of a split GGUF", "digest": "0" * 19, "total": 9_479_168, "completed": 9_479_168} in reply
+    assert reply[-1] == {"status": "success"}
+    assert [layer.digest for layer in layers(recorded, "joined")] == [f"sha256:{WEIGHTS}"]
+    for given, text in (
+        (list(files)[:2], "a split GGUF has 3 parts, but 2 were given"),
+        (list(files)[:1], "part 1 of a split GGUF is no whole model: all 3 are needed"),
+        (list(files)[1:2], "part 2 of a split GGUF is no whole model: all 3 are needed"),
+    ):
+        refused = create(http, {"model": "refused", "files": {name: files[name] for name in given}, "stream": False})
+        assert (refused.status_code, refused.json()) == (400, {"error": text})
 
 
 def test_10_4_several_files_stand_by_name(http: httpx.Client, recorded: Site) -> None:
