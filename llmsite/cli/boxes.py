@@ -16,15 +16,18 @@ _MISSING: Final = "  "
 
 
 def section(title: str, rows: Sequence[Sequence[str]], width: int = 30) -> str:
-    """A titled table. `width` is that of a wrapped cell."""
-    wrapped = [[[""], *(wrap(cell, width) for cell in row)] for row in rows]
-    widths = [_column_width(wrapped, column) for column in range(max(map(len, wrapped), default=0))]
+    """A titled table. `width` is that of a wrapped cell; a column that has one is at least so wide."""
+    cells = [["", *row] for row in rows]
+    wrapped = [[wrap(cell, width) for cell in row] for row in cells]
+    columns = range(max(map(len, cells), default=0))
+    widths = [_column_width([row[column] for row in cells if column < len(row)], width) for column in columns]
     lines = [_line(row, number, widths) for row in wrapped for number in range(max(map(len, row)))]
     return f"  {title}\n" + "".join(f"{line}\n" for line in lines) + "\n"
 
 
-def _column_width(rows: list[list[list[str]]], column: int) -> int:
-    return max((display_width(line) for row in rows if column < len(row) for line in row[column]), default=0)
+def _column_width(cells: Sequence[str], limit: int) -> int:
+    """As wide as the longest line, and as the limit where a cell was wrapped."""
+    return max(max(min(display_width(cell), limit), *map(display_width, wrap(cell, limit))) for cell in cells)
 
 
 def _line(row: list[list[str]], number: int, widths: list[int]) -> str:

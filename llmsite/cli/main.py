@@ -22,13 +22,13 @@ from llmsite.cli.arguments import (
     usage_of_program,
 )
 from llmsite.cli.rest import NoServer, Server
-from llmsite.cli.verbs import cp, create, key, login, logout, ps, pull, push, rm, run, serve, show, stop, user
+from llmsite.cli.verbs import check, cp, create, key, login, logout, ps, pull, push, rm, run, serve, show, stop, user
 from llmsite.cli.verbs import list as list_verb
 from llmsite.types.errors import LlmsiteError
 
 VERBS: Final[tuple[Verb, ...]] = (
     *(serve.VERB, create.VERB, show.VERB, run.VERB, stop.VERB, pull.VERB, push.VERB, login.VERB, logout.VERB),
-    *(list_verb.VERB, ps.VERB, cp.VERB, rm.VERB, user.VERB, key.VERB),
+    *(list_verb.VERB, ps.VERB, cp.VERB, rm.VERB, user.VERB, key.VERB, check.VERB),
 )
 
 _SUMMARY: Final = "Large language models on your own machine"

@@ -63,9 +63,9 @@ def test_9_3_further_lines_stand_two_columns_to_the_right():
     text = section("Metadata", [["key", "Tiny built-in chat model of llmsite, trained from scratch"], ["longer key", "x"]])
     assert text == (
         "  Metadata\n"
-        "    key           Tiny built-in chat model of      \n"
-        "                    llmsite, trained from scratch    \n"
-        "    longer key    x                                \n"
+        "    key           Tiny built-in chat model of       \n"
+        "                    llmsite, trained from scratch     \n"
+        "    longer key    x                                 \n"
         "\n"
     )
 

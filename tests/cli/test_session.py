@@ -61,9 +61,3 @@ def test_commands_of_the_session(sit_down):
     assert "Cleared session context" in terminal.screen
     assert "Unknown command '/bogus'. Type /? for help" in terminal.screen
     assert "  /bye            Exit" in terminal.screen
-
-
-def test_a_missing_model_ends_the_session(sit_down):
-    terminal = sit_down("run", "nope")
-    assert terminal.finish() == 1
-    assert terminal.screen == ["Error: model 'nope' not found"]

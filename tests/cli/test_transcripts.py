@@ -1,6 +1,6 @@
 """Recorded runs of Ollama's command line, replayed with our own name in the texts.
 
-What concerns verbs that come later is not listed; what is different on purpose stands in `OURS` with the reason.
+Rows of verbs that change models are in test_model_verbs.py; what is different on purpose stands in `OURS` with the reason.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ ALL: Final = {row["name"]: row for row in map(json.loads, PATH.read_text().split
 
 LATER: Final = {
     "version of a verb": ("help.",),  # our own verbs and flags; test_main.py has them
-    "create, show, cp, rm, pull, push": tuple(f"{kind}.{verb}" for kind in ("usage", "no_server") for verb in (
-        "create", "show", "cp", "rm", "pull", "push"
-    )),
     "embedding models": ("run.embed", "usage.bad_int"),
-    "pulling a missing model": ("run.missing", "run.pulls"),
+    "of a site without a network": ("run.missing", "run.pulls"),  # test_model_verbs.py
     "pictures": ("picture.",),
     "serving": ("serve.",),  # tests/test_serve.py
     "the default port may be somebody's": ("host.port_",),  # test_address.py
@@ -43,7 +40,7 @@ VERBS: Final = ("run", "list", "ls", "ps", "stop")
 def is_replayed(row: dict[str, Any]) -> bool:
     if "keys" in row or row["name"].startswith(tuple(start for starts in LATER.values() for start in starts)):
         return row["name"] == "list.prefix_none"
-    return not row["argv"] or row["argv"][0] in VERBS or row["name"].startswith(("usage.", "version."))
+    return not row["argv"] or row["argv"][0] in VERBS or row["name"].startswith(("usage.", "version.", "no_server."))
 
 
 ROWS: Final = {name: row for name, row in ALL.items() if is_replayed(row)}
@@ -132,10 +129,6 @@ def test_every_exception_is_a_row():
 def test_thinking_is_refused_by_a_model_without_it(run):
     ran = run(["run", "starter-legacy", "--think", "x"])
     assert ran == ("", 'Error: 400 Bad Request: "starter-legacy" does not support thinking\n', 1)
-
-
-def test_a_missing_model_is_named(run):
-    assert run(["run", "nope", "Hello!"]) == ("", "Error: model 'nope' not found\n", 1)
 
 
 def loaded_rows(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import PurePosixPath
 
@@ -185,16 +186,49 @@ SCRAPS = st.sampled_from(
 )
 
 
+def stays_inside(text: str) -> bool:
+    """Whether the name is accepted; one that is must round-trip and stay below the store's folder."""
+    name = ModelName.parse_loosely(text)
+    if not name.is_valid:
+        return False
+    path = PurePosixPath("/store").joinpath(*name.parts)
+    assert path.parts == ("/", "store", *name.parts), text
+    assert ".." not in path.parts, text
+    assert all(part.isascii() and part.isprintable() for part in name.parts), text
+    assert ModelName.parse(str(name)).parts == name.parts, text
+    return True
+
+
 @settings(max_examples=1000)
 @given(st.one_of(st.text(max_size=40), st.lists(SCRAPS, max_size=12).map("".join)))
 def test_T02_what_is_accepted_stays_inside_the_store(text: str) -> None:
-    name = ModelName.parse_loosely(text)
-    if not name.is_valid:
+    if not stays_inside(text):
         with pytest.raises(InvalidModelName):
             ModelName.parse(text)
-        return
-    path = PurePosixPath("/store").joinpath(*name.parts)
-    assert path.parts == ("/", "store", *name.parts)
-    assert ".." not in path.parts
-    assert all(part.isascii() and part.isprintable() for part in name.parts)
-    assert ModelName.parse(str(name)).parts == name.parts
+
+
+def test_T02_two_hundred_thousand_names() -> None:
+    dice = random.Random(2)
+    scraps = [
+        "..",
+        ".",
+        "/",
+        "/",
+        ":",
+        "-",
+        "_",
+        "@",
+        "%2e",
+        "\\",
+        "\0",
+        "\n",
+        "a",
+        "B7",
+        "é",
+        "\u202e",
+        "http://",
+        "~",
+        "x" * 40,
+    ]
+    accepted = sum(stays_inside("".join(dice.choices(scraps, k=dice.randint(1, 7)))) for _ in range(200_000))
+    assert 5_000 < accepted < 195_000, "the fuzz tries both kinds"
