@@ -17,6 +17,7 @@ from llmsite.inference.pipeline import Pipeline
 from llmsite.inference.resolver import Resolver
 from llmsite.inspector.pool import InspectorPool
 from llmsite.store.model import ModelStore
+from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.errors import EngineError
 
 
@@ -73,7 +74,9 @@ def get_store() -> ModelStore:
     """The models of this machine; usable without `start`."""
     global _store
     if _store is None or _store.root != settings.LLMSITE_MODELS:
-        _store = ModelStore(settings.LLMSITE_MODELS, settings.LLMSITE_LIMITS, prunes=not env.read("OLLAMA_NOPRUNE"))
+        verified = VerifiedBlobs(settings.LLMSITE_HOME / "verified")
+        prunes = not env.read("OLLAMA_NOPRUNE")
+        _store = ModelStore(settings.LLMSITE_MODELS, settings.LLMSITE_LIMITS, prunes=prunes, verified=verified)
     return _store
 
 

@@ -27,6 +27,7 @@ from chat.services import recover
 from llmsite import env
 from llmsite.accounts.models import OwnerLink, has_admin
 from llmsite.env import Address
+from llmsite.versions import list_versions
 from models_app import catalogue, starter
 
 Say = Callable[[str], None]
@@ -126,11 +127,20 @@ def resolve(address: Address) -> str:
 # first steps
 
 
+def check_versions() -> None:
+    """The libraries that safety rests on must not be older than they were when this was released. Raises `Refused`."""
+    for each in list_versions():
+        if each.is_old and each.is_demanded and not settings.DEBUG:
+            raise Refused(f"{each.name} {each.found} is too old: {each.floor} or newer is needed; install llmsite again", 1)
+
+
 def prepare(say: Say) -> None:
     """Database, static files, starter model, catalogue, answers that a dead process left. Blocks. Raises `Refused`."""
+    check_versions()
     migrate(say)
     check_admin()
     collect_static()
+    catalogue.adopt()
     starter.install_once()
     catalogue.sync_quickly()  # the worker does the rest
     recover()

@@ -72,6 +72,19 @@ def complete() -> None:
         _rewrite(files, (), float("inf"))
 
 
+def rebuild(doubtful: Iterable[str] = ()) -> None:
+    """Make all rows anew from the manifests, whatever they say now. `doubtful`: blobs whose facts cannot be believed. Blocks."""
+    Blob.objects.filter(digest__in=list(doubtful)).update(facts=None)
+    files = list(backend.get_store().manifests.files())
+    there = {file.name.parts for file in files}
+    _rewrite(files, [parts for parts in known_files() if parts not in there], float("inf"))
+
+
+def adopt() -> None:
+    """Give blobs that an old release of Ollama left their present names (catalogue 10.1)."""
+    backend.get_store().blobs.adopt()
+
+
 def _unread_models() -> list[ModelName]:
     """Models with a GGUF file that nobody has looked into yet, newest first."""
     unread = set(Blob.objects.filter(facts__isnull=True).values_list("digest", flat=True))

@@ -98,8 +98,11 @@ class BlobStore:
     def touch(self, digest: str) -> None:
         """Make the blob young again: the sweep leaves it for an hour. Raises `NotFound`."""
         self.size(digest)
+        path, was_right = self.path(digest), self.is_verified(digest)
         try:
-            os.utime(self.path(digest), follow_symlinks=False)
+            os.utime(path, follow_symlinks=False)
+            if was_right:
+                self.verified.add(digest, path.lstat())
         except FileNotFoundError as error:
             raise NotFound(f"blob {digest} is missing, pull the model again") from error
 
