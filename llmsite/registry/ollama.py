@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from llmsite.registry.auth import DENIED, Credentials
+from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.faults import TransferFault
 from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
@@ -20,7 +21,6 @@ from llmsite.types.name import ModelName
 MISSING: Final = "file does not exist"
 _LAYER_PREFIX: Final = "application/vnd.ollama.image."
 _TENSOR: Final = "application/vnd.ollama.image.tensor"
-_DIRECT_EXPIRED: Final = frozenset({401, 403, 404, 410})
 
 
 class Registry:
@@ -82,34 +82,12 @@ class Registry:
         return {**headers, **(self._credentials.headers() if own else {})}
 
 
-class RegistryBlob:
-    """A blob to download, in ranges (`transfer.BlobSource`). Where a registry redirects to is remembered until that expires."""
-
-    def __init__(self, config: RegistryConfig, name: ModelName, digest: str, *, is_insecure: bool) -> None:
-        self._outbound = Outbound(config)
-        self._registry = Registry(self._outbound, name, is_insecure=is_insecure)
-        self._url = f"{self._registry.url}/blobs/{digest}"
-        self._direct = ""
-
-    def open(self, headers: Mapping[str, str]) -> Reply:
-        """The reply to a GET with these headers. Raises `RegistryError`, `TransferFault`, `Unauthorized`, `Forbidden`."""
-        if direct := self._direct:
-            reply = self._outbound.fetch(Request("GET", direct, headers, is_insecure=self._registry.is_insecure))
-            if reply.status not in _DIRECT_EXPIRED:
-                return reply
-            reply.close()
-            self._direct = ""
-        reply = self._registry.ask("GET", self._url, headers)
-        if origin_of(reply.url) != origin_of(self._url):
-            if reply.status in _DIRECT_EXPIRED:
-                with reply:
-                    raise TransferFault(f"{reply.status}: {reply.words()}")
-            self._direct = reply.url
-        return reply
-
-    def close(self) -> None:
-        """Break every connection, also of other threads."""
-        self._outbound.close()
+def registry_blob(config: RegistryConfig, name: ModelName, digest: str, *, is_insecure: bool) -> RedirectingBlob:
+    """A blob to download over connections of its own."""
+    outbound = Outbound(config)
+    registry = Registry(outbound, name, is_insecure=is_insecure)
+    url = f"{registry.url}/blobs/{digest}"
+    return RedirectingBlob(outbound, url, lambda headers: registry.ask("GET", url, headers), is_insecure=is_insecure)
 
 
 class _Version(msgspec.Struct):

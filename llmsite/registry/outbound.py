@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from llmsite import __version__
@@ -55,7 +55,7 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(origin[1], origin[2])
         self.origin = origin
         self.wire = wire
-        self.sock = wire  # type: ignore[assignment]  # http.client needs sendall, makefile and close of it
+        self.sock: Any = wire  # http.client needs sendall, makefile and close of it
 
 
 class Outbound:
@@ -137,11 +137,15 @@ class Outbound:
             if self._is_closed:
                 raise ConnectionAbortedError("the transfer was stopped")
         wire = connect(scheme, host, port, self.config, self._tls)
+        self._keep(wire)
+        return _Connection(origin, wire)
+
+    def _keep(self, wire: Wire) -> None:
+        """Remember a connection, so that `close` reaches it; it may have come too late."""
         with self._lock:
             self._wires.add(wire)
             if self._is_closed:
                 wire.abort()
-        return _Connection(origin, wire)
 
     def _take_idle(self, origin: Origin) -> _Connection | None:
         with self._lock:

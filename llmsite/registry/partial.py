@@ -23,7 +23,8 @@ from typing import Final, Self
 
 import msgspec
 
-from llmsite.store.blobs import BlobStore, reporting_full_disk, sync_folder
+from llmsite.store import disk
+from llmsite.store.blobs import BlobStore, reporting_full_disk
 from llmsite.types.errors import LoadFailed
 from llmsite.types.limits import Limits
 
@@ -69,12 +70,13 @@ class PartialBlob:
     """The unfinished blob, owned by whoever has this object. Writing different parts from several threads is safe."""
 
     def __init__(
-        self, blobs: BlobStore, target: Path, size_bytes: int, path: Path, descriptor: int, *, keeps_records: bool
+        self, blobs: BlobStore, digest: str, size_bytes: int, path: Path, descriptor: int, *, keeps_records: bool
     ) -> None:
         self.path = path
         self.size_bytes = size_bytes
         self._blobs = blobs
-        self._target = target
+        self._digest = digest
+        self._target = blobs.path(digest)
         self._descriptor = descriptor
         self._keeps_records = keeps_records
         self._records: list[int] = []
@@ -90,7 +92,7 @@ class PartialBlob:
         """
         path = partial_path(blobs, digest)
         with reporting_full_disk():
-            blobs.folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(blobs.folder)
             descriptor = _open(path)
         keeps_records = True
         try:
@@ -102,7 +104,7 @@ class PartialBlob:
             keeps_records = False
             descriptor, name = tempfile.mkstemp(prefix="upload-", dir=blobs.folder)
             path = Path(name)
-        partial = cls(blobs, blobs.path(digest), size_bytes, path, descriptor, keeps_records=keeps_records)
+        partial = cls(blobs, digest, size_bytes, path, descriptor, keeps_records=keeps_records)
         if keeps_records and not partial._is_mine():
             partial.close()  # its last owner has just finished it, or given it up
             return None
@@ -129,12 +131,9 @@ class PartialBlob:
 
     def write(self, part: Part, data: bytes) -> None:
         """Append to a part. Raises `StorageFull`."""
-        rest = memoryview(data)
         with reporting_full_disk():
-            while rest:
-                count = os.pwrite(self._descriptor, rest, part.next_byte)
-                part.completed += count
-                rest = rest[count:]
+            disk.write_at(self._descriptor, data, part.next_byte)
+            part.completed += len(data)
             if part.is_done or part.completed - part.recorded >= self._blobs.limits.pull_record_bytes:
                 self.record(part)
 
@@ -147,7 +146,7 @@ class PartialBlob:
     def record(self, part: Part) -> None:
         """Remember on disk how far a part is."""
         if self._keeps_records and part.recorded != part.completed:
-            os.pwrite(self._records[part.number], _encode(part), 0)
+            disk.write_at(self._records[part.number], _encode(part), 0)
             part.recorded = part.completed
 
     def read(self, position: int, buffer: memoryview) -> int:
@@ -163,16 +162,15 @@ class PartialBlob:
     def publish(self) -> None:
         """Give the blob its name, safe against a power cut; its bytes were verified. Blocks. Raises `StorageFull`."""
         with reporting_full_disk():
-            os.fchmod(self._descriptor, 0o644)
-            os.fsync(self._descriptor)
-            self.path.rename(self._target)
-            sync_folder(self._target.parent)
+            if os.path.lexists(self._target) and not self._blobs.has(self._digest):
+                self._blobs.put_aside(self._digest)  # something else than a file, which no rename replaces
+        self._blobs.publish(self._descriptor, self.path, self._digest)
         self._drop_records()
 
     def discard(self) -> None:
         """Remove everything: it can be of no use."""
         self._drop_records()
-        self.path.unlink(missing_ok=True)
+        disk.remove(self.path)
 
     def close(self) -> None:
         """Let others have it. What is on disk stays, but for a file without records."""
@@ -185,7 +183,7 @@ class PartialBlob:
             os.close(self._descriptor)
             self._descriptor = -1
             if not self._keeps_records:
-                self.path.unlink(missing_ok=True)
+                disk.remove(self.path)
 
     def _is_mine(self) -> bool:
         """Whether the locked file is still the one that stands under the name."""
@@ -214,7 +212,7 @@ class PartialBlob:
         for part in parts:
             record = os.open(record_path(self.path, part.number), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             self._records.append(record)
-            os.pwrite(record, _encode(part), 0)
+            disk.write_at(record, _encode(part), 0)
             os.ftruncate(record, _RECORD_BYTES)
             part.recorded = part.completed
 
@@ -223,7 +221,7 @@ class PartialBlob:
         self._close_records()
         for path in record_paths(self.path) if self._keeps_records else ():
             if _number(path) >= keep:
-                path.unlink(missing_ok=True)
+                disk.remove(path)
 
     def _close_records(self) -> None:
         for descriptor in self._records:
@@ -273,7 +271,7 @@ def forget_records(blobs: BlobStore, digest: str) -> None:
     partial = partial_path(blobs, digest)
     if not partial.exists():
         for path in record_paths(partial):
-            path.unlink(missing_ok=True)
+            disk.remove(path)
 
 
 def _read_records(partial: Path) -> list[Part]:

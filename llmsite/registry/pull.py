@@ -8,7 +8,7 @@ from typing import Final
 from llmsite.registry.config import HUB_HOSTS, RegistryConfig
 from llmsite.registry.faults import TransferFault
 from llmsite.registry.huggingface import pull_from_hub
-from llmsite.registry.ollama import Registry, RegistryBlob, check_manifest
+from llmsite.registry.ollama import Registry, check_manifest, registry_blob
 from llmsite.registry.outbound import Outbound
 from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, pause, replacing
 from llmsite.store.model import ModelStore
@@ -45,7 +45,7 @@ def _pull_from_registry(
     with replacing(store, name, data, report):
         for left in reversed(range(_ROUNDS)):
             for layer in (*manifest.layers, manifest.config):
-                source = partial(RegistryBlob, config, name, layer.digest, is_insecure=insecure)
+                source = partial(registry_blob, config, name, layer.digest, is_insecure=insecure)
                 with as_registry_errors():
                     fetch_blob(store, layer.digest, layer.size_bytes, source, report, check)
             report(Progress("verifying sha256 digest"))

@@ -46,6 +46,14 @@ def write(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
+def write_at(descriptor: int, data: bytes, position: int) -> None:
+    """All of `data` at `position`, wherever the file stands."""
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(descriptor, rest, position)
+        rest, position = rest[count:], position + count
+
+
 def truncate(file: FileIO, size_bytes: int) -> None:
     """Cut the file and stand at its end."""
     file.truncate(size_bytes)

@@ -207,6 +207,11 @@ class ModelStore:
             self.manifests.remove(file)
             self._remove_unused(old)
 
+    def remove_unused(self, digests: Iterable[str]) -> None:
+        """Remove those of the blobs that no model names."""
+        with self.manifests.locked(exclusive=True):
+            self._remove_unused(digests)
+
     def sweep(self, now: float) -> int:
         """Remove what nobody uses and is older than an hour; returns how many blobs went. `now`: seconds since 1970.
 

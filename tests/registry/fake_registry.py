@@ -70,6 +70,7 @@ class FakeRegistry:
         self.etag = True
         self.redirects_to = ""
         self.redirects_uploads = False
+        self.pages: dict[str, Callable[[Handler], None]] = {}
         self.scripts: list[Script] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), Handler)
@@ -185,7 +186,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """The proper answer."""
         path = urlsplit(self.path).path
-        if path == "/token":
+        if path in self.registry.pages:
+            self.registry.pages[path](self)
+        elif path == "/token":
             self.reply(200, json.dumps({"token": self.registry.token}).encode())
         elif not self._is_signed_in():
             self._challenge()

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from llmsite.registry.ollama import RegistryBlob
+from llmsite.registry.blob_source import RedirectingBlob
+from llmsite.registry.ollama import registry_blob
 from llmsite.registry.partial import partial_path, record_path
 from llmsite.registry.pull import pull
 from llmsite.registry.transfer import Download
@@ -321,8 +322,8 @@ def test_F19_who_finds_the_file_taken_adopts_the_blob(client: Client, registry: 
     blobs = client.store.blobs
     name = ModelName.parse(f"{registry.host}/library/m")
 
-    def make() -> RegistryBlob:
-        return RegistryBlob(client.config, name, digest_of(weights), is_insecure=True)
+    def make() -> RedirectingBlob:
+        return registry_blob(client.config, name, digest_of(weights), is_insecure=True)
 
     downloads = [Download(blobs, digest_of(weights), len(weights), make) for _ in range(3)]
     seen: list[int] = []

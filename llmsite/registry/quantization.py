@@ -1,0 +1,106 @@
+"""Which files of a Hugging Face repository make the model that a tag means. Pure: names in, names out.
+
+`hf.co/user/repo` takes Q4_K_M if it is there, else the next smaller quantization, else the smallest one; a tag names another one
+or a file. Order as in the hub's own library (huggingface.js, gguf.ts).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from llmsite.types.errors import RegistryError
+from llmsite.types.name import DEFAULT_TAG
+
+DEFAULT: Final = "Q4_K_M"
+_ORDER: Final = (
+    *("F32", "BF16", "F16", "Q8_K_XL", "Q8_0", "Q6_K_XL", "Q6_K", "Q5_K_XL", "Q5_K_L", "Q5_K_M", "Q5_K_S", "Q5_0", "Q5_1"),
+    *("Q4_K_XL", "Q4_K_L", "Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q4_0", "Q4_1", "MXFP4_MOE", "MXFP4", "NVFP4"),
+    *("Q3_K_XL", "Q3_K_L", "Q3_K_M", "Q3_K_S", "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS"),
+    *("Q2_K_XL", "Q2_K_L", "Q2_K", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "Q1_0"),
+)
+"""From the largest to the smallest."""
+_PROJECTOR_ORDER: Final = ("F16", "BF16", "Q8_0", "F32")
+_LABEL: Final = re.compile(r"(?:UD-)?(?:" + "|".join(sorted(_ORDER, key=len, reverse=True)) + r")(?![A-Z0-9])", re.ASCII)
+_SPLIT: Final = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The files to fetch: weights in one file or in numbered parts, and the projector if there is one."""
+
+    weights: tuple[str, ...]
+    projector: str = ""
+
+
+def choose(files: Iterable[str], tag: str) -> Choice:
+    """The files that `tag` means. Raises `RegistryError` saying what there is instead."""
+    names = sorted(name for name in files if name.casefold().endswith(".gguf") and "imatrix" not in name.casefold())
+    projectors = [name for name in names if "mmproj" in name.casefold()]
+    models = _join_parts(name for name in names if name not in projectors)
+    if not models:
+        raise RegistryError("the repository has no GGUF files")
+    chosen = _default(models) if tag.casefold() == DEFAULT_TAG else _named(models, tag)
+    return Choice(models[chosen], _projector(projectors))
+
+
+def label(name: str) -> str:
+    """The quantization that a file's name tells, upper case; empty when it tells none. The last one counts."""
+    found = _LABEL.findall(name.upper())
+    return found[-1] if found else ""
+
+
+def _default(models: Mapping[str, tuple[str, ...]]) -> str:
+    ranked = sorted((name for name in models if _rank(name) >= 0), key=lambda name: (_rank(name), len(name)))
+    wanted = _ORDER.index(DEFAULT)
+    smaller = [name for name in ranked if _rank(name) >= wanted]
+    if smaller:
+        return smaller[0]
+    return ranked[-1] if ranked else next(iter(models))
+
+
+def _rank(name: str) -> int:
+    """Place in the order of sizes; -1 for a name that tells none."""
+    plain = label(name).removeprefix("UD-")
+    return _ORDER.index(plain) if plain else -1
+
+
+def _named(models: Mapping[str, tuple[str, ...]], tag: str) -> str:
+    wanted = tag.upper()
+    for name in models:
+        if wanted in (name.upper(), name.upper().rpartition("/")[2], models[name][0].upper().rpartition("/")[2]):
+            return name
+    labelled = [name for name in models if label(name) == wanted] or [
+        name for name in models if label(name).removeprefix("UD-") == wanted
+    ]
+    if labelled:
+        return min(labelled, key=len)
+    known = ", ".join(dict.fromkeys(label(name) or name for name in models))
+    raise RegistryError(f"the repository has no {tag}; it has {known}")
+
+
+def _projector(names: list[str]) -> str:
+    for wanted in _PROJECTOR_ORDER:
+        for name in names:
+            if label(name) == wanted:
+                return name
+    return names[0] if names else ""
+
+
+def _join_parts(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Whole models by name; the parts of a split one in order, under the name it would have whole. Without incomplete ones."""
+    models: dict[str, tuple[str, ...]] = {}
+    for key, group in groupby(names, key=_whole_name):
+        parts = tuple(group)
+        found = _SPLIT.fullmatch(parts[0])
+        if found is None or len(parts) == int(found[3]):
+            models[key] = parts
+    return models
+
+
+def _whole_name(name: str) -> str:
+    found = _SPLIT.fullmatch(name)
+    return f"{found[1]}.gguf" if found else name
