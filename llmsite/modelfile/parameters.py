@@ -34,7 +34,7 @@ _INT64: Final = 2**63
 
 
 def read_parameter(name: str, values: list[str]) -> Any:
-    """The value of one parameter: the last text, or all of them for a list.
+    """The value of one parameter: the first text, or all of them for a list.
 
     Raises `InvalidRequest` with Ollama's text, which prints the texts as a bracketed list.
     """
@@ -45,7 +45,7 @@ def read_parameter(name: str, values: list[str]) -> Any:
         return list(values)
     kind, read = _READERS[word]
     try:
-        return read(values[-1])
+        return read(values[0])
     except ValueError as error:
         raise InvalidRequest(f"invalid {kind} value [{' '.join(values)}]") from error
 

@@ -35,8 +35,11 @@ def run(arguments: Arguments) -> int:
     with asyncio.Runner() as runner:
         server = Server()
         try:
-            runner.run(_make_ready(server, settings.model, is_insecure=arguments.is_set("insecure")))
-            _run(runner, server, settings, arguments)
+            shown = runner.run(_make_ready(server, settings.model, is_insecure=arguments.is_set("insecure")))
+            if _is_session(arguments):
+                Session(runner, server, settings, shown).run()
+            else:
+                _answer_once(runner, server, settings, arguments)
         except ServerError as error:
             raise LlmsiteError(error.text) if error.status == _NOT_FOUND else error from error
         finally:
@@ -44,21 +47,19 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-async def _make_ready(server: Server, model: str, *, is_insecure: bool) -> None:
-    """See that the model is there, or pull it."""
+async def _make_ready(server: Server, model: str, *, is_insecure: bool) -> dict[str, Any]:
+    """What the model is; one that is not there is pulled."""
     await server.greet()
     try:
-        await server.post("/api/show", {"model": model})
+        return await server.post("/api/show", {"model": model})
     except ServerError as error:
         if error.status != _NOT_FOUND:
             raise
-        await pull_model(server, model, is_insecure=is_insecure)
+    await pull_model(server, model, is_insecure=is_insecure)
+    return await server.post("/api/show", {"model": model})
 
 
-def _run(runner: asyncio.Runner, server: Server, settings: RunSettings, arguments: Arguments) -> None:
-    if _is_session(arguments):
-        Session(runner, server.client, settings).run()
-        return
+def _answer_once(runner: asyncio.Runner, server: Server, settings: RunSettings, arguments: Arguments) -> None:
     prompt = _read_prompt(arguments)
     request = GenerateRequest(
         settings.model, prompt, think=settings.think, format=settings.format, keep_alive=settings.keep_alive
