@@ -86,9 +86,9 @@ async def eight_contexts(ours: Target, theirs: Target, num_tokens: int, shared: 
     """Generation only, each stream behind a context of its own (or all behind one) that was read before."""
 
     async def rate(target: Target) -> float:
-        head = digits(num_tokens)
-        prompts = [(head if shared else digits(num_tokens)) + digits(8) for _ in range(NUM_SLOTS)]
-        return shared_rate(await ask_together(target, prompts, 48))
+        heads = [digits(num_tokens)] * NUM_SLOTS if shared else [digits(num_tokens) for _ in range(NUM_SLOTS)]
+        await ask_together(target, heads[:1] if shared else heads, 1)
+        return shared_rate(await ask_together(target, [head + digits(8) for head in heads], 64))
 
     mine, other = await _in_turns(rate, ours, theirs, repeats=2)
     name = f"eight streams on {'a shared' if shared else 'their own'} {num_tokens:,}-token context ÷ llama-server"
