@@ -55,7 +55,7 @@ def test_a_library_that_is_too_old_refuses_the_start_outside_debug(monkeypatch: 
     check_versions()
     old = [Version("Django", "5.2.1", "5.2.17"), Version("SQLite", "3.1", versions.SQLITE_FLOOR, is_demanded=False)]
     monkeypatch.setattr(startup, "list_versions", lambda: old)
-    with pytest.raises(Refused, match="Django 5.2.1 is too old: 5.2.17 or newer is needed"):
+    with pytest.raises(Refused, match=r"Django 5\.2\.1 is too old: 5\.2\.17 or newer is needed"):
         check_versions()
     settings.DEBUG = True
     check_versions()

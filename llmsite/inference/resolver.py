@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -72,12 +73,17 @@ class Resolver:
         self._go: OrderedDict[str, TemplateFacts] = OrderedDict()
 
     async def resolve(self, name: str) -> Model:
-        """The model of that name. Raises `InvalidModelName`, `ModelNotFound` with the name as given, `InvalidModelFile`."""
+        """The model of that name. Raises `InvalidModelName`, `ModelNotFound` with the name as given, `InvalidModelFile`.
+
+        Weights whose file has changed are hashed first, unless they are large: `LoadFailed` when they are damaged.
+        """
         parsed = ModelName.parse(strip_source(name))
         try:
             stored = self._store.find(parsed)
         except ModelNotFound as error:
             raise ModelNotFound(f"model '{name}' not found") from error
+        if self._store.needs_hash(stored):
+            await asyncio.to_thread(self._store.verify, stored)
         return await self.describe(stored, name)
 
     async def describe(self, stored: StoredModel, asked_as: str) -> Model:

@@ -12,13 +12,13 @@ import msgspec
 
 from llmsite.store import disk
 from llmsite.store import manifest as media
-from llmsite.store.blobs import BlobStore
+from llmsite.store.blobs import DAMAGED, BlobStore
 from llmsite.store.disk import reporting_full_disk
 from llmsite.store.manifest import Layer, Manifest, decode_manifest, manifest_digest
 from llmsite.store.manifest_files import ManifestFile, ManifestFolder
 from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.chunk import ModelDetails
-from llmsite.types.errors import InvalidModelFile, LlmsiteError, ModelNotFound
+from llmsite.types.errors import InvalidModelFile, LlmsiteError, LoadFailed, ModelNotFound
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message, decode_message
 from llmsite.types.name import ModelName, strip_source
@@ -120,6 +120,24 @@ class ModelStore:
             if layer.media_type in _WEIGHTS:
                 self.blobs.checked_path(layer.digest, layer.size_bytes)
         return model
+
+    def needs_hash(self, model: StoredModel) -> bool:
+        """Whether weights of this model have changed since they were found right, and are small enough to hash at each change."""
+        return bool(self._unverified(model))
+
+    def verify(self, model: StoredModel) -> None:
+        """Hash the weights that need it, and set aside what is damaged. Blocks. Raises `NotFound`, `LoadFailed`."""
+        for digest in self._unverified(model):
+            try:
+                self.blobs.verify(digest)
+            except LoadFailed as error:
+                if str(error) == DAMAGED:
+                    self.blobs.put_aside(digest)
+                raise
+
+    def _unverified(self, model: StoredModel) -> tuple[str, ...]:
+        small = (layer for layer in model.manifest.layers if layer.size_bytes <= self.limits.load_hash_bytes)
+        return tuple(each.digest for each in small if each.media_type in _WEIGHTS and not self.blobs.is_verified(each.digest))
 
     def list(self) -> list[StoredModel]:
         """All readable models, newest first. Blocks; quick for those that have not changed."""

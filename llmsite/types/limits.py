@@ -57,6 +57,8 @@ class Limits:
     manifest_bytes: int = 4 * MIB
     manifest_layers: int = 2_048
     layer_text_bytes: int = 4 * MIB
+    load_hash_bytes: int = 256 * MIB
+    """Weights up to this size are hashed before they are loaded, if their file has changed; `llmsite check` reads larger ones."""
     modelfile_bytes: int = 1 * MIB
     partial_seconds: float = 7 * 24 * 3600
     quantize_memory_bytes: int = 1 * GIB

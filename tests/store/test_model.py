@@ -211,6 +211,40 @@ def test_a_manifest_without_weights_is_no_model(store: ModelStore) -> None:
         )
 
 
+@pytest.mark.parametrize("place", ["weights", "projector", "adapter"])
+def test_F22_weights_that_changed_are_hashed_before_they_are_used(store: ModelStore, place: str) -> None:
+    install(store, "m", layer(store, media.PROJECTOR, b"projector"), layer(store, media.ADAPTER, b"adapter"))
+    install(store, "other", weights=b"other weights")
+    model = store.find("m")
+    assert not store.needs_hash(model), "what we wrote was hashed on the way"
+    path = store.blobs.path(store.blobs.put(place.encode()))
+    path.write_bytes(path.read_bytes().upper())
+    assert store.needs_hash(store.find("m"))
+    with pytest.raises(LoadFailed, match=r"^model data is damaged, pull it again$"):
+        store.verify(model)
+    with pytest.raises(LoadFailed, match=r"^model data is damaged, pull it again$"):
+        store.find("m")
+    assert [file.read_bytes() for file in (store.root / "damaged").iterdir()] == [place.upper().encode()]
+    assert not store.needs_hash(store.find("other"))
+    store.blobs.put(place.encode())
+    assert not store.needs_hash(store.find("m"))
+
+
+def test_F22_a_file_that_was_only_touched_is_hashed_once(store: ModelStore) -> None:
+    install(store, "m")
+    os.utime(store.find("m").model_path, (5, 5))
+    assert store.needs_hash(store.find("m"))
+    store.verify(store.find("m"))
+    assert not store.needs_hash(store.find("m"))
+
+
+def test_F22_large_weights_are_left_to_the_check(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, Limits(load_hash_bytes=5))
+    install(store, "m")
+    os.utime(store.find("m").model_path, (5, 5))
+    assert not store.needs_hash(store.find("m"))
+
+
 def test_missing_and_damaged_weights_are_found_at_use(store: ModelStore) -> None:
     install(store, "m")
     path = store.find("m").model_path
