@@ -120,6 +120,8 @@ class AnswerLog:
     error: str = ""
     num_tokens: int = 0
     metrics: Metrics | None = None
+    model_digest: str = ""
+    """Of the model that answers, even if its name means another one meanwhile."""
     first_word_seconds: float = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -145,6 +147,7 @@ class AnswerLog:
         self.last_event, self.is_silent = now, False
         if isinstance(reply, Phase):
             self.phase = reply
+            self.model_digest = reply.digest or self.model_digest
             self.state = self._unless_stopping(_PHASES[reply.name])
         else:
             self._take_chunk(reply, now, clock)
@@ -229,6 +232,7 @@ class AnswerLog:
             "thinking": self.thinking,
             "thinking_seconds": self.thinking_seconds,
             "error": self.error,
+            "model_digest": self.model_digest,
             "first_word_duration": round(self.first_word_seconds * 1e9),
             "started_at": self.started_at,
             "finished_at": self.finished_at,

@@ -216,7 +216,7 @@ async def _read(
             case Reading(num_read=num_read, num_prompt=num_prompt):
                 yield Phase("reading", num_tokens=num_read, num_total=num_prompt)
             case Started(num_cached=num_cached, num_prompt=num_prompt):
-                yield Phase("reading", num_tokens=num_cached, num_total=num_prompt)
+                yield Phase("reading", num_tokens=num_cached, num_total=num_prompt, digest=call.model.stored.digest)
             case Done():
                 rest = parser.finish()
                 if rest:

@@ -68,7 +68,8 @@ class Chunk:
 class Phase:
     """What happens before the first token, for pages; REST skips it.
 
-    queued: `position` requests are ahead. loading: `fraction` of the model (0 to 1). reading: `num_tokens` of `num_total`.
+    queued: `position` requests are ahead. loading: `fraction` of the model (0 to 1). reading: `num_tokens` of `num_total`;
+    the first one comes before anything is written and has the `digest` of the model that answers.
     """
 
     name: PhaseName
@@ -76,6 +77,7 @@ class Phase:
     fraction: float = 0.0
     num_tokens: int = 0
     num_total: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

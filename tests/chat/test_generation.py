@@ -40,7 +40,7 @@ async def test_states_follow_the_engine_and_the_row_follows_the_states(ask: Ask,
     steps = [
         (Phase("queued", position=2), State.QUEUED),
         (Phase("loading", fraction=0.5), State.LOADING),
-        (Phase("reading", num_tokens=5, num_total=9), State.READING),
+        (Phase("reading", num_tokens=5, num_total=9, digest="d" * 64), State.READING),
         (Chunk(thinking="Hm."), State.THINKING),
         (Chunk(content="So."), State.WRITING),
     ]
@@ -55,6 +55,7 @@ async def test_states_follow_the_engine_and_the_row_follows_the_states(ask: Ask,
         gate.set()
     done = await finished(result.answer.id)
     assert (done.state, done.content, done.thinking) == (State.DONE, "So.", "Hm.")
+    assert done.model_digest == "d" * 64
     assert done.eval_count == METRICS.eval_count
     assert done.prompt_eval_count == METRICS.prompt_eval_count
     assert done.finished_at is not None

@@ -131,9 +131,12 @@ async def test_load_and_unload(machine: Machine, empty: Any) -> None:
     assert (await machine.client.ps()).models == ()
 
 
-async def test_phases_come_before_the_first_word(machine: Machine) -> None:
+async def test_phases_come_before_the_first_word_and_tell_the_digest(machine: Machine) -> None:
     await ask(machine, chat(messages=(), keep_alive=0))
-    names = [reply.name if isinstance(reply, Phase) else "word" async for reply in machine.client.chat(chat())]
+    replies = [reply async for reply in machine.client.chat(chat())]
+    names = [reply.name if isinstance(reply, Phase) else "word" for reply in replies]
+    phases = [reply for reply in replies if isinstance(reply, Phase)]
+    assert {phase.digest for phase in phases if phase.name == "reading"} - {""} == {machine.store.find("starter").digest}
     assert "loading" in names
     assert names.index("loading") < names.index("reading") < names.index("word")
     assert names[names.index("word") :] == ["word"] * names.count("word")
