@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from jinja2 import TemplateError as JinjaError
@@ -139,6 +140,14 @@ def _make_environment() -> ImmutableSandboxedEnvironment:
 
 
 _environment: Final = _make_environment()
+
+_LATE: Final = "{{ '\\n' | pprint | wordwrap(9) }}{{ strftime_now('%c') }}{{ nothing() }}"
+
+
+def load_everything() -> None:
+    """Have Jinja and Python load what they load on first use, for a process that is about to give up opening files."""
+    with suppress(JinjaError):
+        _environment.from_string(_LATE).render()
 
 
 def _message_object(message: Message) -> dict[str, Any]:

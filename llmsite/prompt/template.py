@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from llmsite.prompt import chat
 from llmsite.prompt.gotemplate import GoTemplate
-from llmsite.prompt.jinja import JinjaTemplate
+from llmsite.prompt.jinja import JinjaTemplate, load_everything
 from llmsite.prompt.job import RenderJob
 from llmsite.types.errors import TemplateLimit
 from llmsite.types.limits import Limits
@@ -24,6 +24,7 @@ class Renderer:
     """Renders jobs; keeps the most recently used templates compiled."""
 
     def __init__(self, limits: Limits) -> None:
+        load_everything()
         self._limits = limits
         self._go: OrderedDict[str, GoTemplate] = OrderedDict()
         self._jinja: OrderedDict[str, JinjaTemplate] = OrderedDict()
