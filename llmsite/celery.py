@@ -16,13 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
-from celery.exceptions import SecurityWarning
+from celery.exceptions import OperationalError, SecurityWarning
 from celery.worker import state
 from django.conf import settings
+from kombu.exceptions import ChannelError
 
 CONCURRENCY: Final = 8
 _POLLING_SECONDS: Final = 0.05
 _LEAVE_SECONDS: Final = 5.0
+
+BROKER_ERRORS: Final = (OSError, OperationalError, ChannelError)
+"""What sending a message may raise when there is no broker to be had."""
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmsite.settings")
 
@@ -63,10 +67,15 @@ app.conf.update(
 app.autodiscover_tasks(lambda: ["models_app"])
 
 
-def run_worker(fd: int) -> None:
-    """Work until the other end of `fd` closes or SIGTERM comes. Does not return while there is work to do; blocks."""
+def make_broker_folder() -> None:
+    """Where messages are files, they need their folder."""
     if not settings.LLMSITE_BROKER_URL:
         (settings.LLMSITE_HOME / "broker").mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def run_worker(fd: int) -> None:
+    """Work until the other end of `fd` closes or SIGTERM comes. Does not return while there is work to do; blocks."""
+    make_broker_folder()
     warnings.simplefilter("ignore", SecurityWarning)  # who started `serve` decided as whom
     threading.Thread(target=_leave_with_parent, args=(fd,), daemon=True).start()
     # a terminal sends Ctrl-C to the whole group; the parent decides what it means

@@ -89,7 +89,7 @@ class DownloadsFollower:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                if batch := await sync_to_async(self._collect)():
+                if batch := await sync_to_async(self._collect)(list(self._views.values())):
                     yield batch
                 await asyncio.sleep(_PACE_SECONDS)
 
@@ -105,18 +105,18 @@ class DownloadsFollower:
                 self._views[job_id] = view
         self._news.set()
 
-    def _collect(self) -> str:
+    def _collect(self, views: list[JobView]) -> str:
         """What the tab lacks: single rows, or the whole lists when rows came or went."""
-        board = board_of(self._views.values())
-        if board.seq == self._known_seq:
-            return ""
-        self._known_seq = board.seq
+        board = board_of(views)
         with translation.override(self._language):
             rows = _rows(board)
-            is_same_list = self._told.keys() == rows.keys()
-            changed = [html for name, html in rows.items() if self._told.get(name) != html]
-            self._told = rows
-            return ("".join(changed) if is_same_list else _lists(board)) + _around(board)
+            told, self._told = self._told, rows
+            if board.seq == self._known_seq:
+                return ""
+            self._known_seq = board.seq
+            if told.keys() != rows.keys():
+                return _lists(board) + _around(board)
+            return "".join(html for name, html in rows.items() if told[name] != html) + _around(board)
 
 
 def whole_board(board: Board) -> str:

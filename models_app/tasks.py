@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
-from celery.exceptions import OperationalError
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from llmsite import backend
-from llmsite.celery import app
+from llmsite.celery import BROKER_ERRORS, app, make_broker_folder
 from models_app import catalogue
 from models_app.job_worker import JobWorker
 
@@ -35,7 +34,7 @@ def complete_soon() -> None:
     """Have some worker do that. Should the message not go out, the next start of a worker does."""
     try:
         complete_catalogue.apply_async(retry=False)
-    except (OSError, OperationalError) as error:
+    except BROKER_ERRORS as error:
         logger.warning("no worker could be asked to look into new model files: %s", error)
 
 
@@ -48,8 +47,9 @@ def run_job(job_id: int) -> None:
 def wake(job_id: int) -> None:
     """Tell some worker that a job waits. Should the message not go out, the worker's sweep finds the row."""
     try:
+        make_broker_folder()
         run_job.apply_async((job_id,), retry=False)
-    except (OSError, OperationalError) as error:
+    except BROKER_ERRORS as error:
         logger.warning("no worker could be woken for job %d, its sweep will find it: %s", job_id, error)
 
 
