@@ -178,6 +178,7 @@ class ModelStore:
                 disk.sync_folder(self.blobs.folder)  # some may be another writer's, whose last step is still to come
             replaced = self.manifests.find(name)
             old = self._digests(replaced) if replaced else frozenset()
+            self.blobs.require_space(len(data))
             file = self.manifests.write(replaced.name if replaced else name, data)
             # as it was written: it may be gone again as soon as others get the lock
             model = replace(model, name=file.name, modified_at=file.modified_ns / 1e9)

@@ -447,3 +447,51 @@ def test_what_a_refused_model_added_is_taken_away_again(http: httpx.Client, reco
     reply = create(http, {"model": "vain", "from": "starter", "system": "s" * (Limits().layer_text_bytes + 1)})
     assert "error" in frames(reply)[-1]
     assert {path.name for path in (recorded.home / "models/blobs").iterdir()} == before
+
+
+# the whole way: a Modelfile, a model that obeys it, and the same again
+
+DEMO: Final = """FROM starter
+PARAMETER temperature 0
+PARAMETER stop NG
+SYSTEM Always answer with the word PING.
+TEMPLATE \"\"\"{{ if .System }}<|im_start|>system
+{{ .System }}<|im_end|>
+{{ end }}{{ if .Prompt }}<|im_start|>user
+{{ .Prompt }}<|im_end|>
+{{ end }}<|im_start|>assistant
+<think>
+
+</think>
+
+{{ .Response }}<|im_end|>
+\"\"\"
+MESSAGE user Hi!
+MESSAGE assistant PING
+LICENSE You may use it.
+"""
+
+
+def test_a_demo_obeys_its_modelfile_and_shows_one_that_makes_it_again(http: httpx.Client, recorded: Site, tmp_path: Path) -> None:
+    (tmp_path / "Modelfile").write_text(DEMO)
+    made = recorded.llmsite("create", "demo", "-f", str(tmp_path / "Modelfile"))
+    assert (made.returncode, made.stderr.splitlines()[-1]) == (0, "success"), made.stderr
+    question = {"messages": [{"role": "user", "content": "Hello"}], "stream": False}
+    reply = http.post("/api/chat", json={"model": "demo"} | question).json()
+    assert (reply["message"]["content"], reply["done_reason"]) == ("PI", "stop"), "told by SYSTEM, ended by PARAMETER"
+    rendered = http.post("/api/chat", json={"model": "demo", "_debug_render_only": True} | question).json()
+    assert "PING<|im_end|>\n<|im_start|>user\nHello" in rendered["_debug_info"]["rendered_template"]
+    (tmp_path / "again").write_text(recorded.llmsite("show", "demo", "--modelfile").stdout)
+    again = recorded.llmsite("create", "demo-again", "-f", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    assert [(each.media_type, each.digest) for each in layers(recorded, "demo-again")] == [
+        (each.media_type, each.digest) for each in layers(recorded, "demo")
+    ]
+
+
+@pytest.mark.parametrize("file_type", ["q4_K_M", "q8_0"])
+def test_a_quantized_starter_chats(http: httpx.Client, file_type: str) -> None:
+    statuses(create(http, {"model": f"chats-{file_type}", "from": "starter", "quantize": file_type}))
+    talk = {"messages": [{"role": "user", "content": "Hello"}], "options": {"temperature": 0}, "think": False, "stream": False}
+    reply = http.post("/api/chat", json={"model": f"chats-{file_type}"} | talk).json()
+    assert "llmsite" in reply["message"]["content"]
