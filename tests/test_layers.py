@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "llmsite": set(),
     "llmsite.env": {"llmsite.types"},
     "llmsite.logs": set(),
+    "llmsite.sandbox": set(),
     "llmsite.versions": set(),
     "llmsite.staticfiles": set(),
     "llmsite.settings": {"llmsite.env", "llmsite", "llmsite.accounts", "llmsite.logs"},
@@ -30,8 +31,8 @@ ROOMS: dict[str, set[str]] = {
     "llmsite.parsers": {"llmsite.types"},
     "llmsite.modelfile": {"llmsite.types", "llmsite.store"},
     "llmsite.registry": {"llmsite", "llmsite.types", "llmsite.store", "llmsite.modelfile"},
-    "llmsite.engine": {"llmsite.types", "llmsite.store", "llmsite.env"},
-    "llmsite.inspector": {"llmsite.types", "llmsite.store", "llmsite.prompt", "llmsite.env"},
+    "llmsite.engine": {"llmsite.types", "llmsite.store", "llmsite.env", "llmsite.sandbox"},
+    "llmsite.inspector": {"llmsite.types", "llmsite.store", "llmsite.prompt", "llmsite.env", "llmsite.sandbox"},
     "llmsite.inference": {
         "llmsite.types",
         "llmsite.store",

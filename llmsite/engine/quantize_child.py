@@ -1,8 +1,8 @@
 """The limited process that quantizes and merges: `python -m llmsite.engine.quantize_child`, started by `quantize.py` only.
 
 It takes one task as a line of JSON on its standard input and answers with lines on its standard output. It holds no secrets; its
-memory and the size of what it writes are bounded by the kernel. When its input ends, its parent is gone: it removes the
-unfinished file and ends, whatever it is doing.
+memory and the size of what it writes are bounded by the kernel, and it can open no other files than the task's. When its input
+ends, its parent is gone: it removes the unfinished file and ends, whatever it is doing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 from llmsite.engine import llama
 from llmsite.engine.cores import count_threads
 from llmsite.engine.quantize import Advanced, Check, Finished, Merge, Planned, Quantize, Refused, Reply, Task
+from llmsite.sandbox import allow_only, code_folders
 from llmsite.store.blobs import reporting_full_disk
 from llmsite.store.gguf import gather_facts
 from llmsite.store.gguf_copy import check_quantized
@@ -32,6 +33,9 @@ from llmsite.types.limits import MIB, Limits
 _NICE: Final = 10
 _FILES: Final = 32
 _THREAD_BYTES: Final = 16 * MIB
+_LEAST_CPU_SECONDS: Final = 600
+_BYTES_PER_CPU_SECOND: Final = 100_000
+"""Far below the slowest type on a slow machine (IQ3_S on one AVX-512 core: 5 MB): a bound for files that would take for ever."""
 _ALIGNMENT: Final = 32
 _NEW_KEYS_BYTES: Final = 4096
 """What the header may grow by: the file type, the version, padding."""
@@ -54,30 +58,38 @@ class Channel:
         self._file.write(msgspec.json.encode(reply) + b"\n")
 
 
-def carry_out(task: Task, channel: Channel) -> None:
+def carry_out(task: Task, channel: Channel, num_threads: int) -> None:
     """Raises from `types/errors.py`, `MemoryError`, `OSError`."""
-    confine(Path(task.source).stat().st_size if isinstance(task, Quantize) else 0, task.limits)
     match task:
         case Quantize():
-            _quantize(task, channel)
+            _quantize(task, channel, num_threads)
         case Check():
-            _bound_files(0)
             check_quantized(_read(task.source, task.limits), _read(task.target, task.limits))
         case Merge():
             _merge(task, channel)
 
 
-def confine(source_bytes: int, limits: Limits) -> None:
-    """Bounds that the kernel holds: what is mapped now, the source, and `quantize_memory_bytes` for the work."""
-    threads = count_threads(0) * _THREAD_BYTES
-    bounds = (
-        (resource.RLIMIT_AS, _address_space_bytes() + source_bytes + threads + limits.quantize_memory_bytes),
+def confine(task: Task) -> int:
+    """Give up all that the task does not need: memory, time, files, the network. Returns how many threads may work."""
+    num_threads = count_threads(0)
+    sources = task.parts if isinstance(task, Merge) else (task.source,)
+    source_bytes = sum(Path(path).stat().st_size for path in sources)
+    mapped_bytes = _address_space_bytes() + num_threads * _THREAD_BYTES + (source_bytes if isinstance(task, Quantize) else 0)
+    for kind, value in (
+        (resource.RLIMIT_AS, mapped_bytes + task.limits.quantize_memory_bytes),
+        (resource.RLIMIT_CPU, _LEAST_CPU_SECONDS + source_bytes // _BYTES_PER_CPU_SECOND),
         (resource.RLIMIT_NOFILE, _FILES),
         (resource.RLIMIT_CORE, 0),
-    )
-    for kind, value in bounds:
+    ):
         with suppress(ValueError, OSError):  # some systems know no limit on memory
             resource.setrlimit(kind, (value, value))
+    if isinstance(task, Check):
+        _bound_files(0)
+    else:
+        Path(task.target).touch()  # it must exist to be allowed
+    readable, folder = (*code_folders(), *sources, task.target), Path(task.target).parent
+    allow_only(readable=readable, writable=(task.target,), removable_in=(folder,))
+    return num_threads
 
 
 def _address_space_bytes() -> int:
@@ -100,7 +112,7 @@ def _read(path: str, limits: Limits) -> GgufHeader:
     return header
 
 
-def _quantize(task: Quantize, channel: Channel) -> None:
+def _quantize(task: Quantize, channel: Channel, num_threads: int) -> None:
     header = _read(task.source, task.limits)
     if header.metadata.get("split.count", 0) not in (0, 1):
         raise EngineError("a part of a split GGUF cannot be quantized; put the parts together first")
@@ -110,7 +122,7 @@ def _quantize(task: Quantize, channel: Channel) -> None:
         task.source,
         task.target,
         task.file_type,
-        num_threads=count_threads(0),
+        num_threads=num_threads,
         most_bytes=task.limits.quantize_memory_bytes // 3,  # a buffer that grows exists twice for a moment
         alignment=_ALIGNMENT if header.alignment != _ALIGNMENT else None,
     )
@@ -191,9 +203,10 @@ def main() -> None:
     os.nice(_NICE)  # people are being answered meanwhile
     llama.initialize()
     task: Task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
-    threading.Thread(target=_end_with_parent, args=(task.target,), daemon=True).start()
     try:
-        carry_out(task, channel)
+        num_threads = confine(task)
+        threading.Thread(target=_end_with_parent, args=(task.target,), daemon=True).start()  # confined, too
+        carry_out(task, channel, num_threads)
         channel.send(Finished())
     except LlmsiteError as error:
         channel.send(Refused(*to_wire(error)))

@@ -1,7 +1,7 @@
 """The limited process: takes one question at a time from its socket and answers it. Started by `pool.py`, ends with its socket.
 
-It holds no secrets, opens no files (descriptors are handed to it) and cannot write any; memory and processor time are bounded
-by the kernel. Whatever goes wrong beyond that ends the process, and the pool starts another.
+It holds no secrets, can open no files but Python's own (others are handed to it) and write none; memory and processor time are
+bounded by the kernel. Whatever goes wrong beyond that ends the process, and the pool starts another.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from llmsite.inspector.frames import (
     encode,
 )
 from llmsite.prompt.template import Renderer
+from llmsite.sandbox import allow_only, code_folders
 from llmsite.store.gguf import gather_facts, read_header
 from llmsite.store.gguf_listing import list_header
 from llmsite.types.errors import InvalidModelFile, LlmsiteError, TemplateLimit, to_wire
@@ -137,6 +138,7 @@ def _serve(channel: socket.socket) -> None:
     limits = received[0].limits
     inspector = Inspector(limits)
     _confine(limits)
+    allow_only(readable=code_folders())
     channel.sendall(encode(Ready()))
     while (received := _receive(channel)) is not None:
         try:

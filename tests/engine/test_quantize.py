@@ -464,6 +464,44 @@ def test_T15_the_child_knows_no_secret(fake: Callable[[str], None], monkeypatch:
     assert "CANARY" not in str(caught.value)
 
 
+CONFINED = """
+import json, resource, sys
+from pathlib import Path
+from llmsite.engine.quantize import Quantize
+from llmsite.engine.quantize_child import confine
+from llmsite.types.limits import Limits
+
+source, target, secret = sys.argv[1:]
+confine(Quantize(source, target, 7, Limits()))
+
+def attempt(what):
+    try:
+        return bool(what())
+    except OSError as error:
+        return type(error).__name__
+
+print(json.dumps({
+    "source": attempt(Path(source).read_bytes),
+    "target": attempt(lambda: Path(target).write_bytes(b"x")),
+    "secret": attempt(Path(secret).read_bytes),
+    "change the source": attempt(lambda: Path(source).write_bytes(b"x")),
+    "another file": attempt(lambda: Path(target + "2").write_bytes(b"x")),
+    "finite": [resource.getrlimit(kind)[1] > 0 for kind in (resource.RLIMIT_AS, resource.RLIMIT_CPU)],
+}))
+"""
+
+
+def test_T15_the_child_opens_no_other_files(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(SOURCE.read_bytes())
+    (tmp_path / "secret").write_text("canary")
+    words = [sys.executable, "-c", CONFINED, *(str(tmp_path / name) for name in ("source", "target", "secret"))]
+    found = json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout)
+    if found["secret"] is True:
+        pytest.skip("this kernel has no Landlock")
+    refused = dict.fromkeys(("secret", "change the source", "another file"), "PermissionError")
+    assert found == {"source": True, "target": True, "finite": [True, True]} | refused
+
+
 def test_its_figures_are_cut_to_what_can_be(fake: Callable[[str], None], tmp_path: Path) -> None:
     figures = ({"completed": 9, "total": 4}, {"completed": -9, "total": -4})
     fake("honest()\n" + "".join(f"say('{json.dumps({'type': 'advanced'} | each)}')\n" for each in figures) + DONE)
