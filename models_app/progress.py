@@ -107,8 +107,8 @@ class DownloadsFollower:
 
     def _collect(self, views: list[JobView]) -> str:
         """What the tab lacks: single rows, or the whole lists when rows came or went."""
-        board = board_of(views)
         with translation.override(self._language):
+            board = board_of(views)
             rows = _rows(board)
             told, self._told = self._told, rows
             if board.seq == self._known_seq:
