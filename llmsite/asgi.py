@@ -28,6 +28,8 @@ from llmsite.accounts.trust import Guard  # noqa: E402
 class Handler(ASGIHandler):
     """Django's handler, on a server whose `send` fails when the client has gone."""
 
+    chunk_size = 512 * 1024  # a piece of a blob in one message; the server writes it as the peer takes it
+
     async def send_response(self, response: HttpResponseBase, send: Any) -> None:
         # the content's generator is closed by then, and the caller closes the response
         with suppress(ConnectionAbortedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         except (startup.Refused, LlmsiteError) as error:
             raise CommandError(str(error)) from error
 
-    def _add(self, username: str, name: str, scopes: list[str], days: int | None) -> None:
+    def _add(self, username: str, name: str, scopes: Sequence[str], days: int | None) -> None:
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f'there is no account "{username}"; make it first: llmsite user add {username}')
