@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from llmsite import backend
-from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, list_capabilities
+from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, is_harmony, list_capabilities
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, Manifest, decode_manifest, encode_manifest
 from llmsite.store.manifest_files import ManifestFile
@@ -201,7 +201,15 @@ def _capabilities(model: StoredModel, facts: dict[str, GgufFacts], templates: di
         has_audio=any(each.has_audio for each in gguf),
         go=go,
         jinja=jinja,
-        chosen=choose_template(go, jinja, go_template=settings.LLMSITE_GO_TEMPLATE, is_pulled=model.is_pulled),
+        chosen=choose_template(
+            go,
+            jinja,
+            go_template=settings.LLMSITE_GO_TEMPLATE,
+            is_pulled=model.is_pulled,
+            is_harmony=is_harmony(model.config.model_family, model.template),
+        ),
+        parser=model.config.parser,
+        family=model.config.model_family,
     )
 
 

@@ -9,8 +9,9 @@ from typing import Final, Protocol
 from llmsite.inference.resolver import Model
 from llmsite.inspector.pool import InspectorPool
 from llmsite.prompt import chat
+from llmsite.prompt.capabilities import RENDERERS
 from llmsite.prompt.job import CHATML, PLAIN, RenderJob, TemplateKind
-from llmsite.types.errors import RequestTooLarge, TemplateError, TemplateLimit
+from llmsite.types.errors import EngineError, RequestTooLarge, TemplateError, TemplateLimit
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
 from llmsite.types.request import ChatRequest, GenerateRequest, Think, TokenizeRequest
@@ -118,7 +119,7 @@ def _without_bos(text: str, lease: Counter) -> str:
 
 
 def generate_job(request: GenerateRequest, model: Model, think: Think) -> RenderJob:
-    """What to render for a completion: one turn of chat, or the two texts around the gap."""
+    """What to render for a completion: one turn of chat, or the two texts around the gap. Raises `EngineError`."""
     kind, source = _template(model, PLAIN, "go")
     if request.template:
         kind, source = "go", request.template
@@ -134,7 +135,7 @@ def generate_job(request: GenerateRequest, model: Model, think: Think) -> Render
 
 
 def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think) -> RenderJob:
-    """What to render for a conversation: the model's own system message and history come first."""
+    """What to render for a conversation: the model's own system message and history come first. Raises `EngineError`."""
     kind, source = _template(model, CHATML, "jinja")
     messages = (*model.stored.messages, *request.messages)
     if model.stored.system and (not request.messages or request.messages[0].role != "system"):
@@ -146,6 +147,9 @@ def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think)
 
 
 def _template(model: Model, fallback: str, fallback_kind: TemplateKind) -> tuple[TemplateKind, str]:
+    renderer = model.stored.config.renderer
+    if renderer and renderer not in RENDERERS:
+        raise EngineError(f'unknown renderer "{renderer}"')
     source = model.template_source
     if model.template is None or source is None:
         return fallback_kind, fallback

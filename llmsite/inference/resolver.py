@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from llmsite.engine.spec import ModelSpec
 from llmsite.inspector.pool import InspectorPool
-from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, list_capabilities
+from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, is_harmony, list_capabilities
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.model import ModelStore, StoredModel
 from llmsite.types.errors import ModelNotFound
@@ -92,7 +92,14 @@ class Resolver:
         facts = await _remember(self._facts, path, lambda: self._inspector.read_gguf(path))
         go = await self.inspect_go(stored.template) if stored.template is not None else None
         jinja = inspect_jinja(facts.chat_template) if facts.chat_template else None
-        chosen = choose_template(go, jinja, go_template=self._go_template, is_pulled=stored.is_pulled)
+        family = stored.config.model_family or facts.architecture
+        chosen = choose_template(
+            go,
+            jinja,
+            go_template=self._go_template,
+            is_pulled=stored.is_pulled,
+            is_harmony=is_harmony(family, stored.template),
+        )
         capabilities = list_capabilities(
             config=stored.config.capabilities,
             has_pooling=facts.has_pooling,
@@ -101,6 +108,8 @@ class Resolver:
             go=go,
             jinja=jinja,
             chosen=chosen,
+            parser=stored.config.parser,
+            family=family,
         )
         # a template written over the file's own may not show the tags; the model writes them all the same
         tags = next((each.think_tags for each in (chosen, jinja) if each is not None and each.think_tags), None)

@@ -13,6 +13,29 @@ from typing import Final, Literal
 THINK_TAGS: Final = ("<think>", "</think>")
 """Of all Jinja templates that think."""
 
+RENDERERS: Final = frozenset(
+    {
+        *("qwen3-coder", "qwen3-vl-instruct", "qwen3-vl-thinking", "qwen3.5", "qwen3.8", "ornith", "cogito", "deepseek3.1"),
+        *("olmo3", "olmo3.1", "olmo3-think", "olmo3-32b-think", "nemotron-3-nano", "nemotron-3.5-nano", "gemma4"),
+        *("gemma4-small", "gemma4-large", "functiongemma", "glm-4.7", "glm-ocr", "lfm2", "lfm2-thinking", "laguna"),
+        *("poolside-v1", "cohere", "glimmer"),
+    }
+)
+"""Names that RENDERER may have in Ollama (catalogue 5.1). Prompts of such models are made by their templates here."""
+
+_TOOLS: Final = ("tools",)
+_THINKING: Final = ("thinking",)
+_PARSERS: Final = {
+    **dict.fromkeys(("qwen3", "qwen3-vl-instruct", "qwen3-coder", "gemma4-no-thinking", "functiongemma", "glm-ocr"), _TOOLS),
+    **dict.fromkeys(("lfm2", "olmo3", "glimmer"), _TOOLS),
+    **dict.fromkeys(("qwen3-thinking", "qwen3-vl-thinking", "qwen3.5", "ornith", "ministral", "harmony"), _TOOLS + _THINKING),
+    **dict.fromkeys(("nemotron-3-nano", "nemotron-3.5-nano", "deepseek3", "cogito", "gemma4"), _TOOLS + _THINKING),
+    **dict.fromkeys(("glm-4.7", "laguna", "poolside-v1", "lfm2-thinking", "cohere"), _TOOLS + _THINKING),
+    "olmo3-think": _THINKING,
+}
+"""What a model with this PARSER can do (catalogue 6.4)."""
+
+_HARMONY_FAMILIES: Final = ("gptoss", "gpt-oss")
 _SPLITS_THOUGHT: Final = re.compile(r"split\(\s*(['\"])</think>\1\s*\)")
 _JINJA_TOOL_CALLS: Final = ("tool_calls", "assistant_tool_call")
 _JINJA_TOOL_RESULT: Final = re.compile(
@@ -61,15 +84,25 @@ def prefers_jinja(go: TemplateFacts, jinja: TemplateFacts) -> bool:
     return theirs == ours and "tools" in ours and jinja.has_tool_round_trip and not go.has_tool_round_trip
 
 
+def is_harmony(family: str, go_source: str | None) -> bool:
+    """Whether a Go template writes gpt-oss's own format, which no Jinja template replaces (catalogue 5.1, rule 2)."""
+    return family in _HARMONY_FAMILIES and go_source is not None and "<|start|>" in go_source and "<|end|>" in go_source
+
+
 def choose_template(
-    go: TemplateFacts | None, jinja: TemplateFacts | None, *, go_template: bool | None, is_pulled: bool
+    go: TemplateFacts | None,
+    jinja: TemplateFacts | None,
+    *,
+    go_template: bool | None,
+    is_pulled: bool,
+    is_harmony: bool = False,
 ) -> TemplateFacts | None:
     """Which of a model's templates makes its prompts; None when it has none.
 
-    A template that somebody wrote wins. `go_template` is OLLAMA_GO_TEMPLATE: True always prefers Go, False never, None compares
-    the two for pulled models.
+    A template that somebody wrote wins, and one in gpt-oss's own format. `go_template` is OLLAMA_GO_TEMPLATE: True always
+    prefers Go, False never, None compares the two for pulled models.
     """
-    if go is None or jinja is None:
+    if go is None or jinja is None or is_harmony:
         return go or jinja
     if go_template is not None:
         return go if go_template else jinja
@@ -85,10 +118,13 @@ def list_capabilities(
     go: TemplateFacts | None = None,
     jinja: TemplateFacts | None = None,
     chosen: TemplateFacts | None = None,
+    parser: str = "",
+    family: str = "",
 ) -> tuple[str, ...]:
     """Capabilities in Ollama's order of discovery, without repetition (catalogue 2.15).
 
-    `has_vision` and `has_audio` speak of the weights or a projector. `chosen` is the template that makes the prompts.
+    `has_vision` and `has_audio` speak of the weights or a projector. `chosen` is the template that makes the prompts, `parser`
+    the config's PARSER.
     """
     found = list(config)
     if jinja is not None and chosen is jinja:
@@ -97,4 +133,6 @@ def list_capabilities(
     found += ["vision"] * has_vision + ["audio"] * has_audio
     if go is not None:
         found += go.capabilities
+    found += _PARSERS.get(parser, ())
+    found += _THINKING * (family in _HARMONY_FAMILIES)
     return tuple(dict.fromkeys(found))

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, list_capabilities, prefers_jinja
+from llmsite.prompt.capabilities import (
+    TemplateFacts,
+    choose_template,
+    inspect_jinja,
+    is_harmony,
+    list_capabilities,
+    prefers_jinja,
+)
 
 TAGS = ("<think>", "</think>")
 PLAIN_GO = TemplateFacts("go")
@@ -81,11 +88,28 @@ def test_ollamas_preference(go: TemplateFacts, jinja: TemplateFacts, expected: b
     ],
     ids=["written wins", "pulled: compared", "OLLAMA_GO_TEMPLATE=1", "OLLAMA_GO_TEMPLATE=0", "Jinja alone", "Go alone", "none"],
 )
-def test_choice(
+def test_5_1_choice(
     go: TemplateFacts | None, jinja: TemplateFacts | None, variable: bool | None, is_pulled: bool, expected: str | None
 ) -> None:
     chosen = choose_template(go, jinja, go_template=variable, is_pulled=is_pulled)
     assert (chosen.kind if chosen else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "source", "expected"),
+    [
+        ("gptoss", "<|start|>{{ .Prompt }}<|end|>", "go"),
+        ("gpt-oss", "<|start|>{{ .Prompt }}<|end|>", "go"),
+        ("gptoss", "{{ .Prompt }}<|end|>", "jinja"),
+        ("llama", "<|start|>{{ .Prompt }}<|end|>", "jinja"),
+    ],
+)
+def test_5_1_a_go_template_in_gpt_oss_format_wins(family: str, source: str, expected: str) -> None:
+    harmony = is_harmony(family, source)
+    for variable in (None, False):
+        chosen = choose_template(PLAIN_GO, TOOLS_JINJA, go_template=variable, is_pulled=True, is_harmony=harmony)
+        assert chosen is not None
+        assert chosen.kind == expected
 
 
 @pytest.mark.parametrize(
@@ -98,8 +122,16 @@ def test_choice(
         ({"go": TRIP_GO, "jinja": BOTH_JINJA, "chosen": TRIP_GO}, ("completion", "tools")),
         ({"go": TemplateFacts("go", has_insert=True)}, ("completion", "insert")),
         ({"config": ("completion", "vision"), "has_audio": True}, ("completion", "vision", "audio")),
+        ({"parser": "qwen3-coder"}, ("completion", "tools")),
+        ({"parser": "olmo3-think", "go": TOOLS_GO}, ("completion", "tools", "thinking")),
+        ({"parser": "harmony", "family": "gptoss"}, ("completion", "tools", "thinking")),
+        ({"parser": "passthrough"}, ("completion",)),
+        ({"family": "gpt-oss"}, ("completion", "thinking")),
     ],
-    ids=["2.15 none", "2.15 pooling", "show.verbose_False", "go.show.starter-see", "go.show.starter-go", "insert", "config"],
+    ids=[
+        *("2.15 none", "2.15 pooling", "show.verbose_False", "go.show.starter-see", "go.show.starter-go", "insert", "config"),
+        *("2.15 parser", "2.15 parser and template", "2.15 harmony", "6.4 passthrough", "2.15 gpt-oss"),
+    ],
 )
 def test_the_list(facts: dict[str, Any], expected: tuple[str, ...]) -> None:
     assert list_capabilities(**facts) == expected

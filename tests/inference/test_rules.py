@@ -1,0 +1,135 @@
+"""Which template makes a prompt and what it is given: the rules of catalogue 5.1, 2.5 and 2.6, without processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmsite.inference.prompts import chat_job, generate_job
+from llmsite.inference.resolver import Model
+from llmsite.prompt.capabilities import RENDERERS, TemplateFacts
+from llmsite.prompt.job import CHATML, PLAIN
+from llmsite.store.gguf import GgufFacts
+from llmsite.store.manifest import CONFIG, Layer, Manifest
+from llmsite.store.model import ModelConfig, StoredModel
+from llmsite.types.errors import EngineError
+from llmsite.types.message import Message
+from llmsite.types.name import ModelName
+from llmsite.types.request import ChatRequest, GenerateRequest
+
+JINJA, GO = "{{ messages }}", "{{ .Messages }}"
+USER = Message("user", "U")
+BASE = StoredModel(
+    name=ModelName.parse("m"),
+    digest="0" * 64,
+    manifest=Manifest(Layer(CONFIG, "sha256:" + "0" * 64, 1), ()),
+    is_pulled=False,
+    config=ModelConfig(model_format="gguf", model_family="llama"),
+    modified_at=0.0,
+    model_path=Path("/nowhere"),
+    model_digest="",
+)
+
+
+def model(kind: str = "", *, jinja: str | None = JINJA, config: dict[str, Any] | None = None, **stored: Any) -> Model:
+    """A model whose prompts a template of this kind makes; none for an empty kind."""
+    facts = GgufFacts(architecture="llama", chat_template=jinja)
+    found = replace(BASE, config=replace(BASE.config, **(config or {})), **stored)
+    chosen = TemplateFacts(kind) if kind else None  # type: ignore[arg-type]
+    return Model("m", found, facts, chosen, None, ("completion",))
+
+
+def chat(asked: Model, *messages: Message, **fields: Any) -> Any:
+    return chat_job(ChatRequest("m", messages=messages or (USER,), **fields), asked, None)
+
+
+def generate(asked: Model, **fields: Any) -> Any:
+    return generate_job(GenerateRequest("m", **({"prompt": "P"} | fields)), asked, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (model("go", template=GO), ("go", GO)),
+        (model("jinja", template=GO), ("jinja", JINJA)),
+        (model("jinja"), ("jinja", JINJA)),
+        (model(jinja=None), ("jinja", CHATML)),
+    ],
+    ids=["5.1 rule 3", "5.1 rule 3, Jinja preferred", "5.1 rule 4", "5.1 rule 4, no template: chatml"],
+)
+def test_5_1_chat(asked: Model, expected: tuple[str, str]) -> None:
+    job = chat(asked)
+    assert (job.kind, job.source) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "expected"),
+    [
+        (model("go", template=GO), {}, ("go", GO)),
+        (model("jinja"), {}, ("jinja", JINJA)),
+        (model(jinja=None), {}, ("go", PLAIN)),
+        (model("jinja"), {"template": "{{ .Prompt }}!"}, ("go", "{{ .Prompt }}!")),
+        (model("jinja", template="{{ .Suffix }}"), {"suffix": "S"}, ("go", "{{ .Suffix }}")),
+    ],
+    ids=["5.1 rule 3", "5.1 rule 4", "5.1 rule 4, no template: the prompt alone", "2.5 template", "2.5 suffix"],
+)
+def test_5_1_generate(asked: Model, fields: dict[str, Any], expected: tuple[str, str]) -> None:
+    job = generate(asked, **fields)
+    assert (job.kind, job.source) == expected
+    assert job.suffix == fields.get("suffix", "")
+
+
+def test_5_1_an_unknown_renderer_is_an_error() -> None:
+    for ask in (chat, generate):
+        with pytest.raises(EngineError, match=r'^unknown renderer "nope"$'):
+            ask(model("jinja", config={"renderer": "nope"}))
+
+
+@pytest.mark.parametrize("name", sorted(RENDERERS))
+def test_5_1_prompts_of_a_known_renderer_are_made_by_the_template(name: str) -> None:
+    assert chat(model("jinja", config={"renderer": name})).source == JINJA
+
+
+TOLD = model("jinja", system="S", messages=(Message("user", "u"), Message("assistant", "a")))
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ((USER,), "S u a U"),
+        ((Message("system", "T"), USER), "u a T U"),
+        ((USER, Message("system", "T")), "S u a U T"),
+        ((), "S u a"),
+    ],
+    ids=["2.6 SYSTEM and MESSAGE first", "2.6 a system message replaces SYSTEM", "2.6 only a first one does", "2.6 none"],
+)
+def test_2_6_what_stands_before_the_messages(messages: tuple[Message, ...], expected: str) -> None:
+    job = chat_job(ChatRequest("m", messages=messages), TOLD, None)
+    assert " ".join(each.content for each in job.messages) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [({}, "S u a P"), ({"system": "T"}, "T u a P"), ({"context": (1,)}, "S P")],
+    ids=["2.5 MESSAGE history", "2.5 system", "2.5 context leaves the history out"],
+)
+def test_2_5_what_stands_before_the_prompt(fields: dict[str, Any], expected: str) -> None:
+    assert " ".join(each.content for each in generate(TOLD, **fields).messages) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_stripped"),
+    [
+        (model("jinja", config={"model_family": "qwen3"}), True),
+        (model("jinja", name=ModelName.parse("deepseek-r1:7b")), True),
+        (model("jinja"), False),
+    ],
+    ids=["2.6 family qwen3", "2.6 deepseek-r1", "2.6 others"],
+)
+def test_2_6_thoughts_of_earlier_answers(asked: Model, is_stripped: bool) -> None:
+    thought = Message("assistant", "<think>\nhm\n</think>\n\nA")
+    job = chat(asked, USER, thought, USER)
+    assert job.messages[1].content == ("A" if is_stripped else thought.content)
