@@ -140,8 +140,8 @@ DATA = {
     ),
     "idiom printf": (
         (
-            '{{- $system := "X" }}{{- range .Messages }}{{- if eq .Role "user" }}{{ printf "%s\\n\\n%s" $system .Content }};{{ end }}'
-            "{{ end }}"
+            '{{- $system := "X" }}{{- range .Messages }}{{- if eq .Role "user" }}'
+            '{{ printf "%s\\n\\n%s" $system .Content }};{{ end }}{{ end }}'
         ),
         TALK,
         "X\n\nU1;X\n\nU2;",
