@@ -181,7 +181,7 @@ class _Work:
             if facts.file_type not in _PLAIN_TYPES:
                 raise EngineError("quantization is only supported for F16, BF16 and F32 models")
             if facts.file_type != file_type:
-                base = base.swap(layer.digest, *self._quantize(layer, facts, file_type))
+                base = base.swap(layer, *self._quantize(layer, facts, file_type))
         return base
 
     def _quantize(self, layer: Layer, facts: GgufFacts, file_type: str) -> tuple[PlannedLayer, GgufFacts]:

@@ -55,9 +55,9 @@ class Base:
         """The same with one GGUF layer more."""
         return replace(self, layers=(*self.layers, PlannedLayer(layer)), facts={**self.facts, layer.digest: facts})
 
-    def swap(self, digest: str, made: PlannedLayer, facts: GgufFacts) -> Base:
-        """The same with another GGUF layer in the place of `digest`."""
-        layers = tuple(made if each.layer.digest == digest else each for each in self.layers)
+    def swap(self, old: Layer, made: PlannedLayer, facts: GgufFacts) -> Base:
+        """The same with another GGUF layer in the place of `old`."""
+        layers = tuple(made if each.layer == old else each for each in self.layers)
         return replace(self, layers=layers, facts={**self.facts, made.layer.digest: facts})
 
 
