@@ -171,9 +171,14 @@ class BlobStore:
             return False
 
     def adopt(self) -> int:
-        """Rename blobs of old releases of Ollama, `sha256:…`, as they are called now (catalogue 10.1); returns how many."""
+        """Rename blobs of old releases of Ollama, `sha256:…`, as they are called now (catalogue 10.1); returns how many.
+
+        What was planted in place of a blob is told of in the log, and not served (threat T07).
+        """
         count = 0
         for entry in list(self._entries()):
+            if from_file_name(entry.name) and self._plain_size(Path(entry.path)) is None:
+                logger.warning("%s in the model store is a link or has a second name, so it is not used", entry.name)
             found = _OLD_STYLE.fullmatch(entry.name)
             if found and not os.path.lexists(self.folder / f"sha256-{found[1]}"):
                 disk.rename(Path(entry.path), self.folder / f"sha256-{found[1]}")

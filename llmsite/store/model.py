@@ -195,7 +195,7 @@ class ModelStore:
         """
         known = [file.name.parts for file in self.manifests.files()]
         spelled = [_spelled_as(part, {parts[place] for parts in known}) for place, part in enumerate(name.parts)]
-        return ModelName(*spelled, scheme=name.scheme)
+        return replace(ModelName(*spelled), scheme=name.scheme)
 
     def discard(self, made: Mapping[str, int]) -> None:
         """Remove blobs that were made in vain: digest to the time in nanoseconds at which each came.

@@ -1,4 +1,4 @@
-"""Twenty readers of one large blob at once: memory stays bounded, and the loop is never held up (L13, F35)."""
+"""Twenty readers of one large blob, and a large part that is pushed: memory stays bounded, the loop is not held up (L13, F35)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Server:
         blob.parent.mkdir(parents=True)
         blob.write_bytes(DATA)
         environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "llmsite.settings", "LLMSITE_HOME": str(folder)}
+        environ |= {"LLMSITE_REGISTRY_PUSH": "loopback"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.api.blob_server"],
             cwd=ROOT,
@@ -112,3 +113,25 @@ def test_L13_twenty_readers_hold_nobody_up_and_cost_little(server: Server) -> No
     print(f"{READERS} readers: {grown / KIB:.0f} MiB more, longest turn {after['busy'] * 1000:.1f} ms of processor")  # noqa: T201
     assert grown < bound_kib()
     assert after["busy"] < 0.05, "processor time between two turns of the loop"
+
+
+def test_L12_a_large_part_is_pushed_without_being_held(server: Server) -> None:
+    """Larger than a body of other routes may be."""
+    size = Limits().body_bytes + 16 * MIB
+    before = server.ask()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    with closing(connection):
+        connection.request("POST", "/v2/library/m/blobs/uploads/")
+        with connection.getresponse() as begun:
+            location = begun.headers["Location"]
+            begun.read()
+        zeros = (bytes(MIB) for _ in range(size // MIB))
+        headers = {"Content-Length": str(size), "Content-Range": f"0-{size - 1}"}
+        connection.request("PATCH", location, zeros, headers)
+        with connection.getresponse() as taken:
+            assert (taken.status, taken.headers["Range"]) == (202, f"0-{size - 1}")
+            taken.read()
+        connection.request("DELETE", location)
+        with connection.getresponse() as given_up:
+            assert given_up.status == 204
+    assert (server.ask()["peak_kib"] - max(before["peak_kib"], before["rss_kib"])) * KIB < 16 * MIB

@@ -283,6 +283,22 @@ def test_10_1_blobs_of_old_releases_get_their_present_names(blobs: BlobStore) ->
     assert blobs.adopt() == 0
 
 
+@pytest.mark.parametrize("kind", ["symlink", "hard link"])
+def test_T07_links_are_told_of_at_start(blobs: BlobStore, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    write(blobs, b"fine")
+    canary = tmp_path / "canary"
+    canary.write_bytes(b"secret")
+    planted = blobs.path(HELLO)
+    if kind == "symlink":
+        planted.symlink_to(canary)
+    else:
+        planted.hardlink_to(canary)
+    blobs.adopt()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{planted.name} in the model store is a link or has a second name, so it is not used"
+    ]
+
+
 # what is damaged
 
 
