@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import ollama
 import pytest
 
 from llmsite.store.manifest import Layer, decode_manifest
@@ -495,3 +496,17 @@ def test_a_quantized_starter_chats(http: httpx.Client, file_type: str) -> None:
     talk = {"messages": [{"role": "user", "content": "Hello"}], "options": {"temperature": 0}, "think": False, "stream": False}
     reply = http.post("/api/chat", json={"model": f"chats-{file_type}"} | talk).json()
     assert "llmsite" in reply["message"]["content"]
+
+
+def test_15_the_python_client_creates_models(http: httpx.Client, recorded: Site) -> None:
+    client = ollama.Client(host=recorded.url)
+    made = client.create("by-python", from_="starter", system="S", parameters={"seed": 1}, license=["L"], quantize="q8_0")
+    assert made.status == "success"
+    lines = [each.status for each in client.create("by-python", from_="starter", stream=True)]
+    assert lines == [f"using existing layer sha256:{WEIGHTS}", "writing manifest", "success"]
+    digest = client.create_blob(STARTER)
+    assert client.create("by-python", files={"starter.gguf": digest}).status == "success"
+    with pytest.raises(ollama.ResponseError, match="neither 'from' or 'files' was specified") as refused:
+        client.create("by-python")
+    assert refused.value.status_code == 400
+    client._client.close()
