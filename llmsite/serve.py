@@ -22,6 +22,7 @@ from chat import generation
 from llmsite import __version__, backend, startup
 from llmsite.asgi import application, make_application
 from llmsite.serving import AddressInUse, Application, Server
+from models_app import jobs
 
 _BACKOFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 _HEALTHY_SECONDS: Final = 60.0
@@ -107,9 +108,11 @@ class Site:
             os._exit(1)
 
     async def _leave(self, worker: asyncio.Task[None]) -> None:
-        # 1. nobody new, 2. answers of the chat, 3. models, so that REST answers end with an error line, 4. what is left
+        # 1. nobody new, 2. answers of the chat, 3. who watches jobs, and models, so that REST answers end with an error line,
+        # 4. what is left
         await self._server.stop_listening()
         await generation.shutdown()
+        jobs.close_watches()
         await backend.stop()
         self._server.close_sockets(_SERVICE_RESTART)
         await self._server.drain(_ANSWER_SECONDS)

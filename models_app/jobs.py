@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from llmsite.types.chunk import Progress
-from llmsite.types.errors import Busy, Conflict, NotFound, from_wire
+from llmsite.types.errors import Busy, Conflict, EngineError, NotFound, from_wire
 from models_app import owners, tasks, watching
 from models_app.frames import news_since
 from models_app.job_rows import canceled, end_of, frames_of
@@ -127,11 +127,12 @@ def _locked(job_id: int) -> Job:
 async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
     """Every status frame from the first on and byte counts as they change, until the job is done; then its error is raised.
 
-    Closing it says that this watcher left. Raises `NotFound`.
+    Closing it says that this watcher left. Raises `NotFound`, and `EngineError` when this server stops: the job does not.
     """
     await sync_to_async(_enter)(job_id)
     inbox = _Inbox()
     told: tuple[Progress, ...] = ()
+    _inboxes.add(inbox)
     try:
         with watching.watch_job(job_id, inbox.put):
             while True:
@@ -144,7 +145,20 @@ async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
         if view.error_class:
             raise from_wire(view.error_class, view.error)
     finally:
-        await sync_to_async(_leave)(job_id)
+        _inboxes.discard(inbox)
+        if not _closing.is_set():
+            await sync_to_async(_leave)(job_id)
+
+
+_closing = threading.Event()
+_inboxes: set[_Inbox] = set()
+
+
+def close_watches() -> None:
+    """The server stops: whoever watches is told so, and no job is cancelled for it. To be called on the event loop."""
+    _closing.set()
+    for each in list(_inboxes):
+        each.wake()
 
 
 class _Inbox:
@@ -163,9 +177,14 @@ class _Inbox:
         self._view = view
         self._event.set()
 
+    def wake(self) -> None:
+        self._event.set()
+
     async def get(self) -> JobView:
         await self._event.wait()
         self._event.clear()
+        if _closing.is_set():
+            raise EngineError("the server is stopping; this goes on by itself when it is back")
         if self._view is None:
             raise NotFound("the job was removed")
         return self._view

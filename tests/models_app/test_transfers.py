@@ -163,7 +163,10 @@ def test_F07_a_pull_goes_on_when_everything_is_killed_and_when_the_site_is_stopp
         caller = Caller(site, f"{registry.host}/library/m")
         caller.start()
         caller.wait(has(16 * MIB))
+        registry.pace_seconds = 0.5
         assert site.stop() == 0, "it leaves in order"
+        assert caller.lines[-1] == {"error": "the server is stopping; this goes on by itself when it is back"}
+        assert states(site.home, caller.name) == ["queued"], "the job waits for the next start"
     site = start_site(tmp_path / "home")
     try:
         caller = Caller(site, f"{registry.host}/library/m")
