@@ -19,6 +19,7 @@ from django.db import connection
 
 from llmsite.types.chunk import Progress
 from models_app.job_rows import frames_of
+from models_app.layer_hints import LayerHints, hint
 from models_app.models import OPEN_STATES, Job, JobState
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,9 @@ def watch_all(callback: Callable[[Changes], None]) -> Iterator[None]:
 
 
 def look_now() -> None:
-    """This process changed a row: watchers hear of it without waiting."""
+    """This process changed a row: watchers hear of it without waiting, in other processes by a hint."""
     _poke.set()
+    hint()
 
 
 def view_of(job: Job) -> JobView:
@@ -130,15 +132,6 @@ class _DataVersion:
     def close(self) -> None: ...
 
 
-class _Always:
-    """A database that cannot tell: look every time."""
-
-    def has_changed(self) -> bool:
-        return True
-
-    def close(self) -> None: ...
-
-
 _subscriptions: set[_Subscription] = set()
 _lock = threading.Lock()
 _poke = threading.Event()
@@ -164,7 +157,7 @@ def _subscribed(subscription: _Subscription) -> Iterator[None]:
 
 def _watch() -> None:
     """The watching thread: lives while somebody watches."""
-    hints: _Hints = _DataVersion() if connection.vendor == "sqlite" else _Always()
+    hints: _Hints = _DataVersion() if connection.vendor == "sqlite" else LayerHints()
     is_busy = True
     try:
         while not _is_last():

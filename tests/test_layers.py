@@ -141,7 +141,7 @@ DOORS: dict[str, set[str]] = {
         "llmsite.accounts.sockets",
         "llmsite.cluster",
         "models_app.consumers",
-        "models_app.progress",
+        "models_app.layer_hints",
         "chat.consumers",
         "chat.routing",
         "chat.generation",
