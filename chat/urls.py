@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from chat import views
-from chat.consumers import poll
+from chat.polling import poll
 
 app_name = "chat"
 urlpatterns = [

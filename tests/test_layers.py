@@ -143,6 +143,7 @@ DOORS: dict[str, set[str]] = {
         "models_app.consumers",
         "models_app.layer_hints",
         "chat.consumers",
+        "chat.polling",
         "chat.routing",
         "chat.generation",
     },

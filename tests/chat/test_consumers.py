@@ -14,7 +14,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.test import AsyncClient, Client, override_settings
 
-from chat import connections, consumers, fragments, generation, services
+from chat import connections, fragments, generation, polling, services
 from chat.models import Conversation, Message, State
 from chat.pages import turn_of
 from llmsite.accounts.models import User
@@ -520,7 +520,7 @@ async def test_polling_brings_the_same_batches(ask: Ask, alice: User, model: Fak
 async def test_a_poll_without_news_ends_empty(
     ask: Ask, alice: User, charlie: User, model: FakeTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0.05)
     model.queue(*answer("Text."))
     result = await ask()
     await finished(result.answer.id)
