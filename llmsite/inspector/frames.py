@@ -118,12 +118,12 @@ def decode_question(body: bytes) -> Question:
     return _decode(_questions, body)
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes | memoryview) -> Answer:
     """Raises `ProtocolError` for anything that is no answer."""
     return _decode(_answers, body)
 
 
-def _decode(decoder: msgspec.json.Decoder[F], body: bytes) -> F:
+def _decode(decoder: msgspec.json.Decoder[F], body: bytes | memoryview) -> F:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

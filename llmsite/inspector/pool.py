@@ -293,7 +293,7 @@ class _Child:
         while missing > 0:
             received = await loop.sock_recv(self._channel, max(missing, _READ_BYTES))
             missing = _collect(data, received, limits)
-        return decode_answer(bytes(data[HEADER_BYTES:]))
+        return decode_answer(memoryview(data)[HEADER_BYTES:])
 
     def ask_blocking(self, frame: bytes, limits: Limits, seconds: float | None, descriptor: int | None = None) -> Answer:
         """As `ask`, without a loop; each wait takes at most `seconds`. Raises `TimeoutError` too."""
@@ -306,7 +306,7 @@ class _Child:
         missing = HEADER_BYTES
         while missing > 0:
             missing = _collect(data, self._channel.recv(max(missing, _READ_BYTES)), limits)
-        return decode_answer(bytes(data[HEADER_BYTES:]))
+        return decode_answer(memoryview(data)[HEADER_BYTES:])
 
     def _send_with(self, descriptor: int, frame: bytes) -> None:
         """Header with the file's descriptor, then the body: small enough for any socket buffer."""
