@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +46,16 @@ class Running:
 @contextmanager
 def llmsite(model: Path, name: str, **environment: str) -> Iterator[Running]:
     """Our server on a fresh home whose store holds `model`, laid out as Ollama lays it out."""
+    with llmsite_on(lambda root: lay_out(root, model, name), name, **environment) as running:
+        yield running
+
+
+@contextmanager
+def llmsite_on(fill: Callable[[Path], None], name: str = "", **environment: str) -> Iterator[Running]:
+    """Our server on a fresh home whose store `fill` has filled."""
     home = Path(tempfile.mkdtemp(prefix="llmsite-bench-"))
     port = free_port()
-    _lay_out(home / "models", model, name)
+    fill(home / "models")
     variables = {"LLMSITE_HOME": str(home), "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_KEEP_ALIVE": "-1"} | environment
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OLLAMA_", "LLMSITE_"))}
     command = [str(Path(sys.executable).with_name("llmsite")), "serve"]
@@ -112,10 +119,10 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"the server did not answer:\n{log.read_text()[-2000:]}")
 
 
-def _lay_out(root: Path, model: Path, name: str) -> None:
+def lay_out(root: Path, model: Path, name: str) -> None:
     """Manifest, config and blob of one model in Ollama's layout; the store takes no links."""
     blobs = root / "blobs"
-    blobs.mkdir(parents=True)
+    blobs.mkdir(parents=True, exist_ok=True)
     with model.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     shutil.copy(model, blobs / f"sha256-{digest}")
