@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -153,9 +154,10 @@ class ModelStore:
 
     def load(self, file: ManifestFile) -> StoredModel:
         """What stands in a manifest file and its small blobs. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
+        read = self._read(file)
         model = self._models.get(file)
-        if model is None:
-            model = self._models[file] = _resolve(file, self._read(file), self.blobs)
+        if model is None or model.digest != read.digest:
+            model = self._models[file] = _resolve(file, read, self.blobs)
         return model
 
     def read_manifest(self, file: ManifestFile) -> bytes:
@@ -172,7 +174,7 @@ class ModelStore:
         with self.manifests.locked(exclusive=False):
             for digest in manifest.digests:
                 self.blobs.touch(digest)
-            read = _Read(manifest_digest(data), manifest, data[-1:] != b"\n")
+            read = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled=False)
             model = _resolve(ManifestFile(name, Path(), 0, len(data)), read, self.blobs)
             with reporting_full_disk():
                 disk.sync_folder(self.blobs.folder)  # some may be another writer's, whose last step is still to come
@@ -247,7 +249,7 @@ class ModelStore:
     def _read(self, file: ManifestFile) -> _Read:
         """A manifest file. Raises `InvalidModelFile`, `ModelNotFound` when it was removed meanwhile."""
         known = self._manifests.get(file)
-        if known is None:
+        if known is None or not known.is_settled:
             if file.size_bytes > self.limits.manifest_bytes:
                 raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
             try:
@@ -256,7 +258,9 @@ class ModelStore:
                 raise ModelNotFound(f"model '{file.name.shortest}' not found") from error
             except OSError as error:
                 raise InvalidModelFile(f"the manifest of '{file.name.shortest}' cannot be read") from error
-            known = self._manifests[file] = _Read(manifest_digest(data), decode_manifest(data, self.limits), data[-1:] != b"\n")
+            is_settled = time.time_ns() - file.modified_ns > _SETTLED_NS
+            manifest = decode_manifest(data, self.limits)
+            known = self._manifests[file] = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled)
         return known
 
     def _digests(self, file: ManifestFile) -> frozenset[str]:
@@ -300,16 +304,21 @@ def _spelled_as(part: str, known: set[str]) -> str:
     return part if part in same or not same else min(same)
 
 
+_SETTLED_NS = 1_000_000_000
 _WEIGHTS = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A manifest file once read; `digest` is over its bytes."""
+    """A manifest file once read; `digest` is over its bytes.
+
+    One that is not settled was read so soon after its change that another change would not show in its time; it is read again.
+    """
 
     digest: str
     manifest: Manifest
     is_pulled: bool
+    is_settled: bool
 
 
 def _resolve(file: ManifestFile, read: _Read, blobs: BlobStore) -> StoredModel:

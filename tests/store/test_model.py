@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from llmsite.store import manifest as media
+from llmsite.store.digest import hash_bytes
 from llmsite.store.manifest import Layer, Manifest, encode_manifest
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import ModelDetails
@@ -358,9 +359,28 @@ def test_changes_by_others_are_seen(store: ModelStore) -> None:
     assert other.list() == []
 
 
+def test_a_change_within_the_same_tick_of_the_clock_is_seen(store: ModelStore) -> None:
+    """Same size, same time, same file number: what was read just after a change is not believed for long."""
+    install(store, "m", layer(store, media.SYSTEM, "one"))
+    other = ModelStore(store.root)
+    assert other.find("m").system == "one"
+    path = store.root / "manifests/registry.ollama.ai/library/m/latest"
+    before = path.stat()
+    path.write_bytes(manifest_of(store, layer(store, media.SYSTEM, "two")))
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    assert other.find("m").system == store.find("m").system == "two"
+    one = store.blobs.put(b"one")
+    os.utime(store.blobs.path(one), (1, 1))
+    store.sweep(10 * HOUR)
+    assert store.blobs.has(hash_bytes(b"two"))
+
+
 def test_what_did_not_change_is_not_read_again(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         install(store, f"m{number}")
+    age_everything(store)
     first = store.list()
     reads: list[Path] = []
     read_bytes = Path.read_bytes
