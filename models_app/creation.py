@@ -87,8 +87,7 @@ class _Work:
     def base(self) -> Base:
         """Everything the model starts from, brought together. What costs nothing is refused before anything is pulled."""
         request = self.request
-        if not request.source and request.files is None:
-            raise InvalidRequest("neither 'from' or 'files' was specified")
+        self._check_request()
         self._check_template()
         base = self._base_from_model() if request.source else self._base_from_files(request.files or {})
         base = self._with_draft(self._with_adapters(base))
@@ -96,6 +95,21 @@ class _Work:
         if not request.source or quantized is not base:
             self.tell("verifying conversion")
         return quantized
+
+    def _check_request(self) -> None:
+        """Raise `InvalidRequest` or `EngineError` for what can be seen without reading a file's header."""
+        request = self.request
+        if not request.source and request.files is None:
+            raise InvalidRequest("neither 'from' or 'files' was specified")
+        given = (None if request.source else request.files, request.adapters, request.draft_files)
+        for files in given:
+            if files is not None:
+                check_format(self.store.blobs, files)
+        if len(request.adapters or ()) > 1:
+            raise InvalidRequest("only one adapter is currently supported")
+        if request.source:  # of files, Ollama says first that it reads them
+            for file_type in filter(None, (request.quantize, request.draft_quantize)):
+                find_type(file_type)
 
     def _check_template(self) -> None:
         if not self.request.template:
@@ -111,8 +125,6 @@ class _Work:
 
     def _base_from_model(self) -> Base:
         name = ModelName.parse(strip_source(self.request.source))
-        if self.request.quantize:
-            find_type(self.request.quantize)
         if self.store.manifests.find(name) is None:
             transfers.pull_into(self.run, name, insecure=False)
         model = self.store.find(name)
@@ -123,7 +135,6 @@ class _Work:
         return Base(layers, facts, model.config, model.parameters)
 
     def _base_from_files(self, files: Mapping[str, str]) -> Base:
-        check_format(self.store.blobs, files)
         parts = self._whole([self._read_part(path, files[path]) for path in sorted(files)])
         base = gather_parts(self.store.blobs, parts)
         if not base.models:
@@ -146,12 +157,7 @@ class _Work:
         return read_part(self.store.blobs, path, digest, self.inspector.read_gguf)
 
     def _with_adapters(self, base: Base) -> Base:
-        if self.request.adapters is None:
-            return base
-        check_format(self.store.blobs, self.request.adapters)
-        if len(self.request.adapters) > 1:
-            raise InvalidRequest("only one adapter is currently supported")
-        for path, digest in self.request.adapters.items():
+        for path, digest in (self.request.adapters or {}).items():
             part = self._read_part(path, digest)
             check_adapter(path, part.facts, base.models[-1].architecture if base.models else "")
             base = base.add(Layer(media.ADAPTER, digest, part.facts.file_size_bytes, path), part.facts)
@@ -159,10 +165,7 @@ class _Work:
 
     def _with_draft(self, base: Base) -> Base:
         """A small model that guesses for the large one."""
-        if self.request.draft_files is None:
-            return base
-        check_format(self.store.blobs, self.request.draft_files)
-        for path, digest in sorted(self.request.draft_files.items()):
+        for path, digest in sorted((self.request.draft_files or {}).items()):
             part = self._read_part(path, digest)
             if part.facts.kind != "model":
                 raise InvalidModelFile(f'the draft "{path}" is no language model')

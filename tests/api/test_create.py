@@ -128,6 +128,11 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
         "only one adapter is currently supported",
     ),
     "unknown type": ({"files": {"x.bin": f"sha256:{hashlib.sha256(b'no model').hexdigest()}"}}, 400, "unknown type"),
+    "only one adapter is currently supported: beside files": (
+        {"files": {"x.gguf": ABSENT}, "adapters": {"a.gguf": ABSENT, "b.gguf": ABSENT}},
+        400,
+        "only one adapter is currently supported",
+    ),
     "unknown type: no blob": ({"files": {"x": ABSENT}}, 400, "unknown type"),
     "safetensors": (
         {"files": {"model.safetensors": ABSENT, "config.json": ABSENT}},

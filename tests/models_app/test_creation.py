@@ -79,10 +79,10 @@ def test_2_18_nothing_is_pulled_for_a_type_or_a_template_that_cannot_be(
             make(source="far/away", **fields)
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/nothing", "/dev/zero", "/etc", "../../etc/passwd", "~/.bashrc", "C:\\x"])
-def test_T03_from_takes_no_path_of_this_machine(installed: ModelStore, path: str) -> None:
-    with pytest.raises(InvalidModelName, match=r"^invalid model name$"):
-        make(source=path)
+def test_T03_from_takes_no_path_of_this_machine(store: ModelStore) -> None:
+    for path in ("/etc/passwd", "/etc/nothing", "/dev/zero", "/etc", "../../etc/passwd", "~/.bashrc", "C:\\x"):
+        with pytest.raises(InvalidModelName, match=r"^invalid model name$"):
+            make(source=path)
 
 
 # drafts
@@ -99,6 +99,15 @@ def test_2_18_a_draft_stands_behind_the_model_and_is_quantized_for_itself(instal
     eye = installed.blobs.put((Path(__file__).parents[1] / "data/starter-mmproj.gguf").read_bytes())
     with pytest.raises(InvalidModelFile, match=r'the draft "eye\.gguf" is no language model'):
         make(draft_files={"eye.gguf": eye})
+
+
+def test_a_model_can_be_made_of_itself(installed: ModelStore) -> None:
+    make(system="one", licenses=("L",))
+    make(source="MADE", system="two", parameters={"seed": 1})
+    model = installed.find("made")
+    assert (model.system, model.licenses, model.parameters) == ("two", ("L",), {"seed": 1})
+    assert [layer.source for layer in model.manifest.layers] == ["made:latest", "made:latest", "", ""]
+    assert [each.name.shortest for each in installed.list()].count("made:latest") == 1
 
 
 # cancelled and stopped
