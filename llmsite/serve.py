@@ -7,6 +7,7 @@ Importing this module installs twisted's reactor; only the process that serves d
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -96,6 +97,7 @@ class Site:
         """Start the engine, then the worker; wait for a signal; leave in order."""
         self._take_signals()
         await backend.start()
+        gc.freeze()  # what is here now stays; looking through all of it would hold everybody up for a tenth of a second
         self._ready.set()
         self._greet()
         worker = asyncio.create_task(keep_worker(self._stop))
