@@ -11,8 +11,16 @@ from typing import Any
 
 import pytest
 
+from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.keys import KEPT_KEYS
+from llmsite.registry.pull import pull
+from llmsite.registry.push import push
+from llmsite.store.model import ModelStore
+from llmsite.types.errors import RegistryError
+from llmsite.types.name import ModelName
 from tests.conftest import Site, start_site
-from tests.inference.stock import STARTER
+from tests.inference.stock import STARTER, starter_facts
 from tests.store.foreign import lay_out, sha256
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
@@ -80,20 +88,28 @@ def test_11_1_it_is_pulled_from_as_ollama_does(site: Site) -> None:
     assert (status, body, headers["Content-Range"]) == (416, b"", f"bytes */{len(WEIGHTS)}")
 
 
-def test_pushing_is_for_those_with_a_key(site: Site) -> None:
-    start = "/v2/library/pushed/blobs/uploads/"
-    assert ask(site, start, b"")[0] == 401
+def test_pushing_is_for_those_with_a_key(site: Site, tmp_path: Path) -> None:
+    """With the client of another site, which keeps the key as `llmsite login` does; and pulled back from there."""
+    assert ask(site, "/v2/library/pushed/blobs/uploads/", b"")[0] == 401
     assert site.llmsite("user", "add", "alice", stdin="a long enough secret\n").returncode == 0
-    made = site.llmsite("key", "add", "alice", "--scope", "models:push")
-    key = {"authorization": f"Bearer {made.stdout.strip()}"}
-    status, _, headers = ask(site, start, b"", **key)
-    assert status == 202
-    location = headers["Docker-Upload-Location"].removeprefix(site.url)
-    part = WEIGHTS[:3_000_000]
-    status, _, headers = ask(site, location, part, "PATCH", content_range=f"0-{len(part) - 1}", **key)
-    assert (status, headers["Range"]) == (202, f"0-{len(part) - 1}")
-    assert ask(site, f"{location}?digest=sha256:{sha256(part)}", b"", "PUT", **key)[0] == 201
-    assert ask(site, f"/v2/library/pushed/blobs/sha256:{sha256(part)}", method="HEAD")[0] == 200
+    key = site.llmsite("key", "add", "alice", "--scope", "models:push", "--scope", "models:read").stdout.strip()
+    host = site.url.removeprefix("http://")
+    name = ModelName.parse(f"{host}/mine/pushed:v1")
+    other = ModelStore(tmp_path / "models")
+    digest = other.blobs.put(WEIGHTS + bytes(32))
+    create_model(other, name, Recipe((Part(digest, starter_facts()),), system="pushed"))
+    config = RegistryConfig(tmp_path)
+    with pytest.raises(RegistryError):
+        push(other, name, insecure=True, report=lambda progress: None, check=lambda: None, config=config)
+    (tmp_path / KEPT_KEYS).write_text(json.dumps({host: key}))
+    told: list[str] = []
+    push(other, name, insecure=True, report=lambda progress: told.append(progress.status), check=lambda: None, config=config)
+    assert told[-2:] == ["pushing manifest", "success"]
+    installed = {model["name"]: model["digest"] for model in json.loads(ask(site, "/api/tags")[1])["models"]}
+    assert installed["mine/pushed:v1"] == other.find(name).digest
+    empty = ModelStore(tmp_path / "empty")
+    pull(empty, name, insecure=True, report=lambda progress: None, check=lambda: None, config=config)
+    assert empty.find(name).digest == other.find(name).digest
 
 
 def test_F22_damage_is_found_told_and_repaired_while_it_is_served(site: Site) -> None:
