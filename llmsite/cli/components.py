@@ -66,7 +66,8 @@ def gather(modelfile: Modelfile, folder: Path) -> Components:
 
 def _sources(commands: Iterable[Command], folder: Path) -> tuple[str, tuple[Path, ...]]:
     """The model of the last FROM that is no path, and the files of those that are."""
-    base, files = "", []
+    base = ""
+    files: list[Path] = []
     for command in commands:
         if command.name != "from":
             continue
