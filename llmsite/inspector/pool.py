@@ -51,6 +51,7 @@ _log = logging.getLogger(__name__)
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 _START_SECONDS: Final = 30.0
 _READ_BYTES: Final = 1 << 16
+_REMEMBERED: Final = 1_024
 
 
 class InspectorPool:
@@ -66,6 +67,7 @@ class InspectorPool:
         self._size = max(1, limits.inspector_processes)
         self._seats: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
         self._foreign = asyncio.Semaphore(max(1, self._size - 1))
+        self._excessive: dict[int, None] = {}
         self._children: set[_Child] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
@@ -102,8 +104,19 @@ class InspectorPool:
         return answer.listing
 
     async def render(self, job: RenderJob, *, is_foreign: bool = False) -> str:
-        """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds."""
-        answer = await self._ask(Render(job), Prompt, self._limits.template_seconds, is_foreign=is_foreign)
+        """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds.
+
+        A template that went beyond them once is from then on treated as foreign, whatever model it came with.
+        """
+        source = hash(job.source)
+        is_foreign = is_foreign or source in self._excessive
+        try:
+            answer = await self._ask(Render(job), Prompt, self._limits.template_seconds, is_foreign=is_foreign)
+        except TemplateLimit:
+            self._excessive[source] = None
+            if len(self._excessive) > _REMEMBERED:
+                self._excessive.pop(next(iter(self._excessive)))
+            raise
         return answer.text
 
     async def inspect_template(self, source: str, kind: TemplateKind = "go", *, is_foreign: bool = False) -> TemplateFacts:

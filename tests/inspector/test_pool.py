@@ -169,6 +169,24 @@ async def test_what_callers_bring_along_leaves_a_child_for_everybody_else() -> N
     await pool.stop()
 
 
+SOMETIMES = "{% if messages[0].content == 'big' %}{{ 'a' * 1000000000 }}{% endif %}" + ENDLESS.source
+
+
+async def test_T17_a_model_s_template_that_went_too_far_leaves_a_child_for_everybody_else() -> None:
+    pool = InspectorPool(Limits(template_seconds=60, inspector_processes=2))
+    await pool.start()
+    with pytest.raises(TemplateLimit):
+        await pool.render(RenderJob("jinja", SOMETIMES, (Message("user", "big"),)))
+    bombs = [asyncio.ensure_future(pool.render(RenderJob("jinja", SOMETIMES, (Message("user", "x"),)))) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert await pool.render(HELLO) == HELLO_TEXT
+    assert not any(bomb.done() for bomb in bombs)
+    for bomb in bombs:
+        bomb.cancel()
+    await asyncio.wait(bombs)
+    await pool.stop()
+
+
 async def test_a_question_given_up_does_not_spoil_the_next(lone: InspectorPool) -> None:
     question = asyncio.ensure_future(lone.render(ENDLESS))
     await asyncio.sleep(0)
