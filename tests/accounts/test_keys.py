@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from llmsite.accounts import keys
@@ -230,3 +231,16 @@ def test_the_command_gives_the_smallest_rights_by_default(alice: User) -> None:
 def test_the_command_says_what_is_wrong(alice: User, words: tuple[str, ...], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):
         run(*words)
+
+
+def test_administrators_see_and_end_keys_and_nothing_of_their_hash(alice: User, client: Client) -> None:
+    key = issue_key(alice, name="laptop")
+    row = ApiKey.objects.get()
+    client.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
+    for path in ("", f"{row.pk}/change/"):
+        page = client.get(f"/admin/rows/accounts/apikey/{path}").content.decode()
+        assert "laptop" in page
+        assert row.key_hash not in page
+    assert client.get("/admin/rows/accounts/apikey/add/").status_code == 403
+    assert client.post(f"/admin/rows/accounts/apikey/{row.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert find_key(key) is None
