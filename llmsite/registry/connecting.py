@@ -8,6 +8,7 @@ import socket
 import ssl
 from base64 import b64encode
 from contextlib import suppress
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from llmsite.registry.addresses import require_allowed, resolve
@@ -15,7 +16,7 @@ from llmsite.registry.config import RegistryConfig
 from llmsite.registry.wire import Wire
 
 
-def connect(scheme: str, host: str, port: int, config: RegistryConfig, tls: ssl.SSLContext) -> Wire:
+def connect(scheme: str, host: str, port: int, config: RegistryConfig) -> Wire:
     """A connection to an address of `host` that was checked. Blocks. Raises `Forbidden`, `OSError` in Go's words."""
     proxy = proxy_for(scheme, host, config)
     sock = _through(proxy, scheme, host, port, config) if proxy else _direct(host, port, config)
@@ -23,10 +24,16 @@ def connect(scheme: str, host: str, port: int, config: RegistryConfig, tls: ssl.
         return Wire(sock, config.limits)
     try:
         sock.settimeout(config.limits.pull_connect_seconds)
-        return Wire(tls.wrap_socket(sock, server_hostname=host), config.limits)
+        return Wire(tls_context().wrap_socket(sock, server_hostname=host), config.limits)
     except BaseException:
         sock.close()
         raise
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Checks certificates against those that this machine trusts. Made once: reading them takes a while."""
+    return ssl.create_default_context()
 
 
 def proxy_for(scheme: str, host: str, config: RegistryConfig) -> str:

@@ -10,7 +10,6 @@ disk.
 from __future__ import annotations
 
 import http.client
-import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -67,7 +66,6 @@ class Outbound:
         self._idle: dict[Origin, list[_Connection]] = {}
         self._wires: set[Wire] = set()
         self._is_closed = False
-        self._tls = ssl.create_default_context()
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +134,7 @@ class Outbound:
         with self._lock:
             if self._is_closed:
                 raise ConnectionAbortedError("the transfer was stopped")
-        wire = connect(scheme, host, port, self.config, self._tls)
+        wire = connect(scheme, host, port, self.config)
         self._keep(wire)
         return _Connection(origin, wire)
 
