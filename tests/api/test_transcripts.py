@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -231,6 +232,24 @@ def shortened(context: list[int]) -> tuple[int, list[int]] | list[int]:
 def ordered(value: Any) -> str:
     """Text that shows the order of keys too."""
     return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+ELSEWHERE: Final = {
+    "/api/show": "test_model_transcripts.py",
+    "/api/copy": "test_model_transcripts.py",
+    "/api/delete": "test_model_transcripts.py",
+    "/api/blobs/": "test_blobs.py",
+    "/api/create": "test_create.py",
+    "/api/pull": "test_pull.py",
+    "/api/push": "test_pull.py",
+}
+LATER: Final = ("/api/embed", "/v1/")
+"""Routes that are not there yet."""
+
+
+def test_every_row_is_replayed_somewhere():
+    places = (*PATHS, *(path for path, test in ELSEWHERE.items() if (Path(__file__).parent / test).exists()))
+    assert {row["path"] for row in read_rows() if not row["path"].startswith((*places[1:], *LATER))} == {"/"}
 
 
 def test_every_exception_is_a_row():

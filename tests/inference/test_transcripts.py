@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from api.requests import parse_chat, parse_generate
+from llmsite.inference.pipeline import _resolve_think
+from llmsite.inference.prompts import chat_job
 from llmsite.parsers.thinking import ThinkingParser
 from llmsite.types.chunk import Chunk, Phase
 from llmsite.types.limits import Limits
@@ -75,6 +77,31 @@ async def test_prompts_are_those_of_ollama(machine: Machine, row: dict[str, Any]
     answer = await ask(machine, request_of(row))
     assert answer.last.rendered == row["answer"]["_debug_info"]["rendered_template"]
     assert answer.last.is_whole
+
+
+WITH_TOOLS = {
+    row["name"]: row
+    for row in read_rows()
+    if isinstance(row["body"], dict) and row["body"].get("_debug_render_only") and row["body"].get("tools")
+}
+"""Requests that are refused until models may call tools; their prompts are made all the same."""
+
+PICTURES = {"see.debug"}
+"""Images are refused by every model yet, and Ollama's marker for them is an accident (catalogue 5.6)."""
+
+
+@pytest.mark.parametrize("row", WITH_TOOLS.values(), ids=WITH_TOOLS)
+async def test_prompts_with_tools_are_those_of_ollama(machine: Machine, row: dict[str, Any]) -> None:
+    request = request_of(row)
+    assert isinstance(request, ChatRequest)
+    model = await machine.pipeline.resolver.resolve(request.model)
+    prompt = await machine.inspector.render(chat_job(request, model, _resolve_think(request, model)))
+    assert prompt == row["answer"]["_debug_info"]["rendered_template"]
+
+
+async def test_every_rendered_prompt_is_replayed() -> None:
+    rendered = {row["name"] for row in read_rows() if isinstance(row["body"], dict) and row["body"].get("_debug_render_only")}
+    assert rendered == PROMPTS.keys() | WITH_TOOLS.keys() | PICTURES
 
 
 def expected_texts(row: dict[str, Any]) -> tuple[str, str]:
