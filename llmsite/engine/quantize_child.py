@@ -22,7 +22,7 @@ from llmsite.engine import llama
 from llmsite.engine.cores import count_threads
 from llmsite.engine.quantize import Advanced, Check, Finished, Merge, Planned, Quantize, Refused, Reply, Task
 from llmsite.sandbox import allow_only, code_folders
-from llmsite.store.blobs import reporting_full_disk
+from llmsite.store.disk import reporting_full_disk
 from llmsite.store.gguf import gather_facts
 from llmsite.store.gguf_copy import check_quantized
 from llmsite.store.gguf_header import TENSOR_TYPES, GgufHeader, read_header, round_up

@@ -24,7 +24,8 @@ from typing import Final, Self
 import msgspec
 
 from llmsite.store import disk
-from llmsite.store.blobs import BlobStore, reporting_full_disk
+from llmsite.store.blobs import BlobStore
+from llmsite.store.disk import reporting_full_disk
 from llmsite.types.errors import LoadFailed
 from llmsite.types.limits import Limits
 

@@ -24,12 +24,10 @@ from typing import Final, Literal
 
 from llmsite.store import disk
 from llmsite.store.digest import file_name, from_file_name, hash_bytes, parse_digest
-from llmsite.store.disk import reporting_full_disk, sync_folder
+from llmsite.store.disk import reporting_full_disk
 from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFailed, StorageFull
 from llmsite.types.limits import MIB, Limits
-
-__all__ = ["BlobStore", "BlobWriter", "Mark", "reporting_full_disk", "sync_folder"]
 
 logger = logging.getLogger(__name__)
 
