@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
-from llmsite.store.blobs import BlobStore, BlobWriter
+from llmsite.store.blob_writer import BlobWriter
+from llmsite.store.blobs import BlobStore
 from llmsite.types.errors import Canceled
 from llmsite.types.limits import MIB
 

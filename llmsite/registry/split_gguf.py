@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from llmsite.registry.steps import Check
-from llmsite.store.blobs import BlobStore, BlobWriter
+from llmsite.store.blob_writer import BlobWriter
+from llmsite.store.blobs import BlobStore
 from llmsite.store.gguf_header import TENSOR_TYPES, GgufHeader, read_header, round_up
 from llmsite.types.errors import InvalidModelFile
 from llmsite.types.limits import MIB, Limits

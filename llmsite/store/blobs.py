@@ -17,16 +17,16 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final, Literal
 
 from llmsite.store import disk
+from llmsite.store.blob_writer import SPACE_CHECK_BYTES, BlobWriter
 from llmsite.store.digest import file_name, from_file_name, hash_bytes, parse_digest
 from llmsite.store.disk import reporting_full_disk
 from llmsite.store.verified import VerifiedBlobs
-from llmsite.types.errors import InvalidDigest, LoadFailed, NotFound, StorageFailed, StorageFull
+from llmsite.types.errors import LoadFailed, NotFound, StorageFailed, StorageFull
 from llmsite.types.limits import MIB, Limits
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ _OLD_STYLE: Final = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _SWEEP_AGE_SECONDS: Final = 3600
 _ORPHAN_AGE_SECONDS: Final = 60
 """What a killed writer of ours left needs no hour: its lock is gone."""
-_SPACE_CHECK_BYTES: Final = 64 * MIB
 _HASH_BYTES: Final = 1 * MIB
 
 
@@ -241,7 +240,7 @@ class BlobStore:
     def require_space(self, size_bytes: int) -> None:
         """Raise `StorageFull` unless `size_bytes` more leave the reserve free. Small files may use the reserve."""
         folder = next(each for each in (self.folder, *self.folder.parents) if each.exists())
-        floor = self.limits.disk_floor_bytes if size_bytes >= _SPACE_CHECK_BYTES else 0
+        floor = self.limits.disk_floor_bytes if size_bytes >= SPACE_CHECK_BYTES else 0
         missing = size_bytes + floor - shutil.disk_usage(folder).free
         if missing > 0:
             raise StorageFull(f"not enough space in the model store: {missing} more bytes are needed")
@@ -291,59 +290,6 @@ class BlobStore:
         except OSError:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in a blob being written, and the hash of all before it."""
-
-    num_bytes: int
-    hash: hashlib._Hash
-
-
-class BlobWriter:
-    """One blob being written, by one thread at a time."""
-
-    def __init__(self, store: BlobStore, file: FileIO, temporary: Path, expected: str | None) -> None:
-        self.num_bytes = 0
-        self._store = store
-        self._file = file
-        self._temporary = temporary
-        self._expected = expected
-        self._hash = hashlib.sha256()
-        self._next_check = _SPACE_CHECK_BYTES
-
-    def write(self, piece: bytes) -> None:
-        """Append and hash. Blocks; raises `StorageFull`."""
-        if self.num_bytes >= self._next_check:
-            self._next_check += _SPACE_CHECK_BYTES
-            self._store.require_space(_SPACE_CHECK_BYTES)
-        with reporting_full_disk():
-            disk.write(self._file, piece)
-        self._hash.update(piece)
-        self.num_bytes += len(piece)
-
-    def mark(self) -> Mark:
-        """Where the writer stands, to come back to by `rewind`."""
-        return Mark(self.num_bytes, self._hash.copy())
-
-    def rewind(self, mark: Mark) -> None:
-        """Forget what was written after `mark`. Blocks."""
-        disk.truncate(self._file, mark.num_bytes)
-        self.num_bytes, self._hash = mark.num_bytes, mark.hash.copy()
-
-    def commit(self, expected: str | None = None) -> str:
-        """Give the blob its name, safe against a power cut; returns its digest. Blocks.
-
-        `expected`: the digest it must have, where that was not known at the start. Raises `InvalidDigest`
-        (`digest mismatch, expected "…", got "…"`), `StorageFull`.
-        """
-        digest = f"sha256:{self._hash.hexdigest()}"
-        expected = expected or self._expected
-        if expected is not None and expected != digest:
-            raise InvalidDigest(f'digest mismatch, expected "{expected}", got "{digest}"')
-        self._store.publish(self._file.fileno(), self._temporary, digest)
-        return digest
 
 
 def _lock_state(path: str) -> Literal["held", "free", "unknown"]:

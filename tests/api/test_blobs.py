@@ -17,7 +17,8 @@ from django.test import AsyncRequestFactory, override_settings
 
 from api.views.blobs import blob
 from llmsite import backend
-from llmsite.store.blobs import BlobStore, BlobWriter
+from llmsite.store.blob_writer import BlobWriter
+from llmsite.store.blobs import BlobStore
 from llmsite.store.digest import hash_bytes
 from llmsite.types.errors import StorageFull
 from tests.api.asgi_client import call

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from llmsite.store import blob_writer
 from llmsite.store import blobs as blobs_module
 from llmsite.store.blobs import BlobStore
 from llmsite.store.digest import hash_bytes
@@ -191,7 +192,8 @@ def test_big_uploads_must_leave_the_reserve_free(tmp_path: Path, monkeypatch: py
     blobs.require_space(1 << 20)
     with pytest.raises(StorageFull, match=r"not enough space in the model store: \d+ more bytes are needed"):
         blobs.require_space(1 << 30)
-    monkeypatch.setattr(blobs_module, "_SPACE_CHECK_BYTES", 4)
+    monkeypatch.setattr(blobs_module, "SPACE_CHECK_BYTES", 4)
+    monkeypatch.setattr(blob_writer, "SPACE_CHECK_BYTES", 4)
     with blobs.writer() as writer:
         writer.write(b"1234")
         with pytest.raises(StorageFull, match="not enough space"):
