@@ -101,13 +101,13 @@ def parse_blocks(text: str) -> list[Token]:
 
 
 def render_tokens(tokens: Sequence[Token], code_id: str, deadline: float) -> SafeString | None:
-    """HTML of one top-level block, None after `deadline` (monotonic seconds). The tokens are used up.
+    """HTML of one top-level block, None after `deadline` (this thread's processor seconds). The tokens are used up.
 
     `code_id` is the id of the block's `<code>` if it is a fence.
     """
     for token in tokens:
         if token.type == "inline":
-            if time.monotonic() > deadline:
+            if time.thread_time() > deadline:
                 return None
             token.children = []
             _parser.inline.parse(token.content, _parser, {}, token.children)

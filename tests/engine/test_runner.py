@@ -90,7 +90,9 @@ def test_a_model_that_cannot_be_loaded_is_said_and_ends_it(tmp_path: Path, conte
 
 def test_an_adapter_that_cannot_be_loaded_is_said() -> None:
     with RunnerProcess(load(adapters=((str(ROOT / STARTER), 1.0),))) as runner:
-        assert runner.wait_for(wire.Failed).error == "LoadFailed"
+        failed = runner.wait_for(wire.Failed)
+        assert failed.error == "EngineError"
+        assert "its adapter starter.gguf cannot be applied" in failed.message
 
 
 # answering
