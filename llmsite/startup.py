@@ -35,6 +35,8 @@ Say = Callable[[str], None]
 CONFIRMATION: Final = "i-understand"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _STAMP: Final = ".stamp"
+_PATIENCE_SECONDS: Final = 0.2
+"""How long new model files are looked into before the server answers."""
 
 
 class Refused(Exception):
@@ -142,7 +144,7 @@ def prepare(say: Say) -> None:
     collect_static()
     catalogue.adopt()
     starter.install_once()
-    catalogue.sync_quickly()  # the worker does the rest
+    catalogue.sync_quickly(_PATIENCE_SECONDS)  # the worker does the rest
     recover()
 
 

@@ -51,7 +51,8 @@ def sync() -> None:
 def sync_quickly(patience_seconds: float = _PATIENCE_SECONDS) -> bool:
     """Make rows equal to manifests; returns whether there is nothing left for `complete`.
 
-    New GGUF files are read for so long, those of the newest models first. What cannot be read gets a row with its error.
+    New GGUF files are read for so long, at least one unless it is 0, those of the newest models first. What cannot be read
+    gets a row with its error.
     """
     files = {file.name.parts: file for file in backend.get_store().manifests.files()}
     known = known_files()
@@ -59,7 +60,7 @@ def sync_quickly(patience_seconds: float = _PATIENCE_SECONDS) -> bool:
     gone = [parts for parts in known if parts not in files]
     if not changed and not gone:
         return True
-    return _rewrite(changed, gone, time.monotonic() + patience_seconds)
+    return _rewrite(changed, gone, patience_seconds)
 
 
 def complete() -> None:
@@ -93,11 +94,11 @@ def _unread_models() -> list[ModelName]:
     return [ModelName(*row[:4]) for row in rows if unread & _gguf_digests(decode_manifest(row[4].encode(), limits))]
 
 
-def _rewrite(files: Iterable[ManifestFile], gone: Iterable[_Parts], deadline: float) -> bool:
+def _rewrite(files: Iterable[ManifestFile], gone: Iterable[_Parts], patience_seconds: float) -> bool:
     """Make the rows of these manifests anew; returns whether all their GGUF files have been read."""
     loaded = {file: _load(file) for file in files}
     models = [model for model in loaded.values() if isinstance(model, StoredModel)]
-    facts = _read_facts(models, deadline)
+    facts = _read_facts(models, patience_seconds)
     templates = inspect_templates(backend.get_store().blobs, {model.template for model in models if model.template})
     rows = [_row(file, model, facts, templates) for file, model in loaded.items()]
     with transaction.atomic():
@@ -136,21 +137,22 @@ def _gguf_digests(manifest: Manifest) -> set[str]:
     return {layer.digest for layer in manifest.layers if layer.media_type in _GGUF}
 
 
-def _read_facts(models: Iterable[StoredModel], deadline: float) -> dict[str, GgufFacts]:
+def _read_facts(models: Iterable[StoredModel], patience_seconds: float) -> dict[str, GgufFacts]:
     """Facts of the GGUF blobs of these models, from rows where they are known. A file that is refused has empty ones.
 
-    From `deadline` on (seconds of the monotonic clock) no further file is read; those are left out.
+    Those for which there was no time are left out.
     """
     newest = sorted(models, key=lambda model: model.modified_at, reverse=True)
     wanted = list(dict.fromkeys(digest for model in newest for digest in sorted(_gguf_digests(model.manifest))))
     known = known_facts(wanted)
     asked: list[str] = []
+    deadline = time.monotonic() + patience_seconds
 
     def unread() -> Iterator[str]:
         for digest in wanted:
             if digest in known:
                 continue
-            if time.monotonic() >= deadline:
+            if not patience_seconds or (asked and time.monotonic() >= deadline):
                 return
             asked.append(digest)
             yield digest
