@@ -40,9 +40,12 @@ _limiter: Final = RateLimiter()
 
 
 def seconds_to_wait(request: HttpRequest, principal: Principal) -> int:
-    """Whole seconds until this caller may ask the REST API again, 0 when now. People who are signed in are not counted."""
+    """Whole seconds until this caller may ask the REST API again, 0 when now.
+
+    Not counted: people who are signed in, and the registry, which hands out a large model in thousands of requests.
+    """
     trust: Trust | None = getattr(request, "scope", {}).get("trust")
-    if trust is None or trust.is_loopback or principal.is_person:
+    if trust is None or trust.is_loopback or principal.is_person or request.path.startswith("/v2/"):
         return 0
     limits = settings.LLMSITE_LIMITS
     if principal.key_id is not None:

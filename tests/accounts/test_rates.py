@@ -48,6 +48,10 @@ async def test_a_stranger_who_asks_too_often_is_told_when_to_come_again() -> Non
     assert answers[-1].json() == {"error": f"too many requests: please try again in {answers[-1].headers['Retry-After']} s"}
 
 
+async def test_the_parts_of_a_model_are_not_counted() -> None:
+    assert {(await Caller(STRANGER).get("/v2/library/x/blobs/y")).status_code for _ in range(8)} == {401}
+
+
 async def test_callers_of_this_machine_are_not_counted() -> None:
     assert {(await Caller(NEAR).get("/api/version")).status_code for _ in range(8)} == {200}
 
