@@ -129,11 +129,11 @@ async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
 
     Closing it says that this watcher left. Raises `NotFound`, and `EngineError` when this server stops: the job does not.
     """
-    await sync_to_async(_enter)(job_id)
     inbox = _Inbox()
     told: tuple[Progress, ...] = ()
     _inboxes.add(inbox)
     try:
+        await sync_to_async(_enter)(job_id)
         with watching.watch_job(job_id, inbox.put):
             while True:
                 view = await inbox.get()
