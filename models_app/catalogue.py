@@ -192,14 +192,14 @@ def _capabilities(model: StoredModel, facts: dict[str, GgufFacts], templates: di
     """What the model can do, in Ollama's order (catalogue 2.15); as far as its config says while a file is unread."""
     if not _gguf_digests(model.manifest) <= facts.keys():
         return model.config.capabilities
-    gguf = [facts[layer.digest] for layer in model.manifest.layers if layer.digest in facts]
+    gguf = [facts[digest] for digest in _gguf_digests(model.manifest)]
     weights = facts.get(model.model_digest, GgufFacts())
     jinja = inspect_jinja(weights.chat_template) if weights.chat_template else None
     go = templates.get(model.template or "")
     return list_capabilities(
         config=model.config.capabilities,
         has_pooling=weights.has_pooling,
-        has_vision=any(each.has_vision for each in gguf),
+        has_vision=weights.has_vision or bool(model.projector_paths),
         has_audio=any(each.has_audio for each in gguf),
         go=go,
         jinja=jinja,

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 from llmsite.engine.spec import ModelSpec
@@ -88,8 +89,8 @@ class Resolver:
 
     async def describe(self, stored: StoredModel, asked_as: str) -> Model:
         """What there is to know of an installed model. Raises `InvalidModelFile`, `TemplateError`."""
-        path = str(stored.model_path)
-        facts = await _remember(self._facts, path, lambda: self._inspector.read_gguf(path))
+        facts = await self._read_gguf(stored.model_path)
+        projectors = [await self._read_gguf(path) for path in stored.projector_paths]
         go = await self.inspect_go(stored.template) if stored.template is not None else None
         jinja = inspect_jinja(facts.chat_template) if facts.chat_template else None
         family = stored.config.model_family or facts.architecture
@@ -103,8 +104,8 @@ class Resolver:
         capabilities = list_capabilities(
             config=stored.config.capabilities,
             has_pooling=facts.has_pooling,
-            has_vision=facts.has_vision or bool(stored.projector_paths),
-            has_audio=facts.has_audio,
+            has_vision=facts.has_vision or bool(projectors),
+            has_audio=facts.has_audio or any(each.has_audio for each in projectors),
             go=go,
             jinja=jinja,
             chosen=chosen,
@@ -114,6 +115,9 @@ class Resolver:
         # a template written over the file's own may not show the tags; the model writes them all the same
         tags = next((each.think_tags for each in (chosen, jinja) if each is not None and each.think_tags), None)
         return Model(asked_as, stored, facts, chosen, tags if "thinking" in capabilities else None, capabilities)
+
+    async def _read_gguf(self, path: Path) -> GgufFacts:
+        return await _remember(self._facts, str(path), lambda: self._inspector.read_gguf(path))
 
     async def inspect_go(self, source: str) -> TemplateFacts:
         """Facts of a Go template. Raises `TemplateError`."""

@@ -79,6 +79,15 @@ def shortened(value: Any, recorded: Any) -> Any:
     return [*value[:8], f"<{len(value) - 8} more>"]
 
 
+def test_2_13_the_list_says_what_show_says(http):
+    """The capabilities of tags are those of show; Ollama's never look at the Jinja template (accident)."""
+    listed = http.get("/api/tags").json()["models"]
+    assert len(listed) > 9
+    for model in listed:
+        shown = http.post("/api/show", json={"model": model["name"]}).json()
+        assert (shown["capabilities"], shown["modified_at"]) == (model["capabilities"], model["modified_at"]), model["name"]
+
+
 def test_copilot_reads_the_name_it_asked_for(http):
     """Catalogue 2.15: User-Agent."""
     for is_verbose in (False, True):

@@ -20,7 +20,7 @@ from models_app import catalogue, findings, services, tasks
 from models_app.admin import BlobAdmin, ModelAdmin
 from models_app.models import Blob, Model
 from models_app.tasks import sweep_store
-from tests.store.gguf_files import TEXT, U32, GgufFile, model_metadata, scalar
+from tests.store.gguf_files import BOOL, TEXT, U32, GgufFile, model_metadata, scalar
 
 pytestmark = pytest.mark.django_db
 HOUR = 3600.0
@@ -148,6 +148,23 @@ def test_F23_a_damaged_model_has_a_row_with_its_error_and_no_place_in_lists(stor
     assert set(names()) == {"good:latest", "bad:latest"}
     store.remove(ModelName.parse("bad"))
     assert names() == ["good:latest"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [("vision", ("completion", "vision")), ("audio", ("completion", "vision", "audio"))],
+)
+def test_2_15_a_projector_adds_vision_and_what_it_hears(store: ModelStore, encoder: str, expected: tuple[str, ...]) -> None:
+    projector = GgufFile(
+        {"general.architecture": scalar(TEXT, "clip"), f"clip.has_{encoder}_encoder": scalar(BOOL, True)}
+    ).encode()
+    parts = (
+        Part(store.blobs.put(GgufFile().encode()), GgufFacts(architecture="llama")),
+        Part(store.blobs.put(projector), GgufFacts(kind="projector", architecture="clip")),
+    )
+    create_model(store, ModelName.parse("sees"), Recipe(parts))
+    (model,) = services.list_models_now()
+    assert model.capabilities == expected
 
 
 @pytest.fixture
