@@ -13,7 +13,7 @@ from pathlib import Path
 
 from llmsite.types.chunk import Progress
 from llmsite.types.errors import InvalidRequest, ModelNotFound
-from models_app.job_run import JobRun
+from models_app.job_run import JobRun, JobStopped
 from models_app.kinds import KINDS, Kind
 
 DIGEST = "sha256:" + "0" * 64
@@ -28,7 +28,11 @@ def steps(run: JobRun) -> None:
     first = len(done.read_text().split()) if done.exists() else 0
     run.report(Progress("steps", DIGEST, total, first))
     for number in range(first, total):
-        wait_for(folder / f"{number}.go", run)
+        try:
+            wait_for(folder / f"{number}.go", run)
+        except JobStopped:
+            (folder / "stopped").touch()
+            raise
         with done.open("a") as file:
             file.write(f"{number}\n")
         run.report(Progress("steps", DIGEST, total, number + 1))
@@ -62,8 +66,7 @@ def floods(run: JobRun) -> None:
 
 
 def kills(run: JobRun) -> None:
-    """Work that takes its worker down."""
-    run.report(Progress("begin"))
+    """Work that takes its worker down before it gets anywhere."""
     (Path(run.request["folder"]) / "starts").open("a").write(f"{os.getpid()}\n")
     os.kill(os.getpid(), signal.SIGKILL)
 

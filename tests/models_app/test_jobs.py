@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import environment_of
 from tests.models_app.job_kinds import DIGEST
+from tests.test_serve import wait_until
 
 pytestmark = pytest.mark.process
 PATIENCE = 60
@@ -33,11 +34,17 @@ class JobSite:
     """A home with a database, in which workers and askers are started and killed."""
 
     home: Path
+    lease_seconds: str = "60"
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def environ(self) -> dict[str, str]:
-        ours = {"DJANGO_SETTINGS_MODULE": "llmsite.settings", "LLMSITE_LIMIT_JOB_SWEEP_SECONDS": "0.3"}
+        ours = {
+            "DJANGO_SETTINGS_MODULE": "llmsite.settings",
+            "LLMSITE_LIMIT_JOB_SWEEP_SECONDS": "0.3",
+            "LLMSITE_LIMIT_JOB_BEAT_SECONDS": "0.3",
+            "LLMSITE_LIMIT_JOB_LEASE_SECONDS": self.lease_seconds,
+        }
         return environment_of(self.home, "http://127.0.0.1:1") | ours
 
     def start(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
@@ -247,6 +254,39 @@ def test_F32_a_killed_server_does_not_stop_its_jobs(site: JobSite, folder: Path)
         asker.ask("watch", watch="again", job_id=job_id)
         assert asker.ends("again")[-1] == ("end", None)
     assert num_starts(folder) == 1
+
+
+def test_F32_two_workers_never_run_one_job(site: JobSite, tmp_path: Path) -> None:
+    asker = site.asker()
+    folders = [tmp_path / f"f{number}" for number in range(4)]
+    with site.worker(), site.worker():
+        for each in folders:
+            each.mkdir()
+            allow(each, 0, 1, 2)
+            job_id = asker.ask("start", kind="steps", name=str(each), request={"folder": str(each), "total": 3})
+            asker.ask("watch", watch=each.name, job_id=job_id)
+        for each in folders:
+            assert asker.ends(each.name)[-1] == ("end", None)
+    assert [(num_starts(each), done(each)) for each in folders] == [(1, ["0", "1", "2"])] * 4
+
+
+def test_F32_a_worker_that_stood_still_too_long_writes_nothing_more(site: JobSite, folder: Path) -> None:
+    site.lease_seconds = "2"
+    asker = site.asker()
+    with site.worker() as still:
+        job_id = asker.ask("start", **job(folder))
+        asker.ask("watch", watch="w", job_id=job_id)
+        allow(folder, 0)
+        asker.hears("w", has_done(1))
+        still.process.send_signal(signal.SIGSTOP)
+        with site.worker():
+            assert wait_until(lambda: num_starts(folder) == 2, PATIENCE), "its lease ran out"
+            still.process.send_signal(signal.SIGCONT)
+            assert wait_until((folder / "stopped").exists, PATIENCE), "it sees that the job is no longer its own"
+            assert asker.row(job_id)["fence"] == 2
+            allow(folder, 1, 2)
+            assert asker.ends("w")[-1] == ("end", None)
+    assert done(folder) == ["0", "1", "2"]
 
 
 def test_F32_a_job_that_kills_its_workers_is_given_up(site: JobSite, folder: Path) -> None:
