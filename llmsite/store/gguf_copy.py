@@ -6,10 +6,10 @@ asks here (threat T15).
 
 from __future__ import annotations
 
-from llmsite.store.gguf_header import GgufHeader, wrong
+from llmsite.store.gguf_header import SPLIT_KEYS, GgufHeader, wrong
 
-# what quantizing writes anew, and what says that the source was a part of something
-_CHANGED = frozenset({"general.file_type", "general.quantization_version", "general.alignment"})
+# what quantizing writes anew; llama-gguf-split leaves its keys in merged files, and llama.cpp drops them
+_CHANGED = frozenset({"general.file_type", "general.quantization_version", "general.alignment"}) | SPLIT_KEYS
 
 
 def check_quantized(source: GgufHeader, copy: GgufHeader) -> None:

@@ -33,6 +33,8 @@ _SCALARS: Final = {
     11: ("q", 8),
     12: ("d", 8),
 }
+SPLIT_KEYS: Final = frozenset({"split.no", "split.count", "split.tensors.count"})
+"""What a part of a split file says of itself."""
 _SHORT_ARRAY: Final = 1024
 _READ_BYTES: Final = 1 << 20
 _MAX_NAME_BYTES: Final = 63  # GGML_MAX_NAME without the NUL

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from llmsite.store.gguf import GgufFacts, gather_facts
-from llmsite.store.gguf_header import TENSOR_TYPES, GgufHeader, TensorInfo, read_header, round_up, wrong
+from llmsite.store.gguf_header import SPLIT_KEYS, TENSOR_TYPES, GgufHeader, TensorInfo, read_header, round_up, wrong
 from llmsite.types.errors import InvalidModelFile
 from llmsite.types.limits import MIB, Limits
 
-_SPLIT_KEYS: Final = frozenset({"split.no", "split.count", "split.tensors.count"})
 _NUMBERS: Final = {name: number for number, (name, _, _) in TENSOR_TYPES.items()}
 _VERSION: Final = 3
 _PIECE_BYTES: Final = 4 * MIB
@@ -60,7 +59,7 @@ class Merger:
     def _head(self) -> bytes:
         """Everything before the first tensor: the first part's metadata as it stands there, and all tensors."""
         first, tensors, offset = self.parts[0].header, self._tensors, 0
-        keys = [key for key in first.metadata if key not in _SPLIT_KEYS]
+        keys = [key for key in first.metadata if key not in SPLIT_KEYS]
         head = bytearray(struct.pack("<4sIQQ", b"GGUF", _VERSION, len(tensors), len(keys)))
         for key in keys:
             head += first.record(key)

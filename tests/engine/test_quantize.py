@@ -177,6 +177,12 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert types(make(brain, tmp_path / "small", "Q4_K"))["blk.0.attn_q"] == "Q4_K"
 
 
+def test_a_file_that_llama_gguf_split_merged(tmp_path: Path) -> None:
+    """It still has the keys of a split one, with a count of 0."""
+    source = write_llama(tmp_path / "source", split_no=0, split_count=0)
+    assert facts(make(source, tmp_path / "copy", "q8_0")).split_count == 0
+
+
 def test_rows_that_hold_no_whole_block_get_another_type(tmp_path: Path) -> None:
     """64 numbers a row are no block of 256, and 48 no block of 32."""
     copy = make(write_llama(tmp_path / "source", width=64, hidden=48), tmp_path / "copy", "q4_K_M")
