@@ -15,6 +15,8 @@ import pytest
 from llmsite.store.manifest import Layer, decode_manifest
 from llmsite.types.limits import Limits
 from tests.conftest import Site
+from tests.engine.known import ANSWERS
+from tests.engine.test_adapters import write_adapter
 from tests.inference.stock import ROOT, STARTER, read_rows
 from tests.store.gguf_files import TEXT, GgufFile, Tensor, model_metadata, scalar
 from tests.store.test_gguf_merge import split
@@ -238,6 +240,29 @@ def test_2_18_an_adapter_must_be_one_and_fit(http: httpx.Client) -> None:
     ):
         reply = create(http, {"model": "refused", "from": "starter", "adapters": {"a.gguf": digest}, "stream": False})
         assert (reply.status_code, reply.json()) == (400, {"error": text})
+
+
+def test_2_18_an_adapter_changes_the_answer_and_the_base_keeps_its_own(
+    http: httpx.Client, recorded: Site, tmp_path: Path
+) -> None:
+    def ask(name: str) -> str:
+        body = {
+            "model": name,
+            "prompt": "Hello",
+            "stream": False,
+            "think": False,
+            "options": {"temperature": 0, "num_predict": 20},
+        }
+        return str(http.post("/api/generate", json=body).json()["response"])
+
+    digest = upload(http, write_adapter(tmp_path / "lora.gguf").read_bytes())
+    statuses(create(http, {"model": "adapted", "from": "starter", "adapters": {"lora.gguf": digest}}))
+    assert kinds(recorded, "adapted") == [("model", "starter:latest"), ("adapter", "lora.gguf")]
+    right = ask("starter")
+    assert right == ANSWERS["Hello"]
+    changed = ask("adapted")
+    assert changed != right
+    assert [ask("starter"), ask("adapted")] == [right, changed]
 
 
 # bodies
