@@ -48,7 +48,8 @@ class ProgressLines:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._settle(self._lines)
+        for line in self._lines:
+            line.is_settled = True
         self._draw()
         if not self._lines:
             self._write("\n")
@@ -57,27 +58,29 @@ class ProgressLines:
 
     def set_status(self, text: str) -> None:
         """The next step; the one before is done. The same step again is no new line."""
-        statuses = [each for each in self._lines if isinstance(each, StatusLine)]
-        if statuses and statuses[-1].text == text:
-            return
-        self._settle(statuses)
+        status = self._last_status()
+        if status is not None:
+            if status.text == text:
+                return
+            status.is_settled = True
         self._add(StatusLine(text))
 
     def replace_status(self, text: str) -> None:
         """Change the words of the present step."""
-        statuses = [each for each in self._lines if isinstance(each, StatusLine)]
-        statuses[-1].text = text
+        status = self._last_status()
+        assert status is not None, "there is a step to change"
+        status.text = text
 
     def set_bar(self, key: str, label: str, progress: Progress) -> None:
-        """The bar of one blob: begun, or grown."""
+        """The bar of one blob: begun, which ends the step before it, or grown."""
         now = time.monotonic()
-        bar = self._bars.get(key)
-        if bar is None:
-            self._settle([each for each in self._lines if isinstance(each, StatusLine)])
-            self._bars[key] = bar = BarLine(label, progress.total, progress.completed, now)
-            self._add(bar)
+        if bar := self._bars.get(key):
+            bar.update(progress.completed, progress.total, now)
             return
-        bar.update(progress.completed, progress.total, now)
+        if status := self._last_status():
+            status.is_settled = True
+        self._bars[key] = bar = BarLine(label, progress.total, progress.completed, now)
+        self._add(bar)
 
     async def follow(self, frames: AsyncGenerator[Progress, None], label: BarLabel, *, skips_empty: bool = False) -> None:
         """Show the frames of a job to their end. `skips_empty`: no bar before the first byte. Raises what the frames raise."""
@@ -92,9 +95,8 @@ class ProgressLines:
         self._lines.append(line)
         self._draw()
 
-    def _settle(self, lines: list[StatusLine | BarLine] | list[StatusLine]) -> None:
-        for line in lines:
-            line.is_settled = True
+    def _last_status(self) -> StatusLine | None:
+        return next((each for each in reversed(self._lines) if isinstance(each, StatusLine)), None)
 
     async def _keep_drawing(self) -> None:
         while True:

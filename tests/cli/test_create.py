@@ -148,7 +148,7 @@ def test_a_person_sees_the_file_being_copied_and_can_stop_it(fake, tmp_path):
     (tmp_path / "Modelfile").write_text("FROM ./m.gguf")
     terminal = Terminal(["create", "demo"], environment_of(tmp_path / "home", fake.url))
     try:
-        terminal.wait_for(r"copying file sha256:[0-9a-f]{64} \d+% [⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
+        terminal.wait_for(r"copying file sha256:[0-9a-f]{64} [1-9]\d*% [⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]")
         terminal.type("\x03")
         assert terminal.finish() == 130
     finally:

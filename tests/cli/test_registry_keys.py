@@ -12,6 +12,8 @@ import pytest
 from llmsite.cli.main import run_program
 from llmsite.cli.registry_keys import read_host
 from llmsite.types.errors import InvalidRequest
+from tests.cli.terminal import Terminal
+from tests.conftest import environment_of
 
 
 @pytest.fixture
@@ -79,3 +81,17 @@ def test_a_damaged_file_is_named_and_left(content, home, monkeypatch, capsys):
     assert login("one.example", "key", monkeypatch) == 1
     assert str(path) in capsys.readouterr().err
     assert path.read_text() == content
+
+
+@pytest.mark.process
+def test_a_person_types_the_key_unseen(tmp_path):
+    home = tmp_path / "home"
+    terminal = Terminal(["login", "one.example"], environment_of(home, "http://127.0.0.1:1"))
+    try:
+        terminal.wait_for("API key of one.example: ")
+        terminal.type("key-1\r")
+        assert terminal.finish() == 0
+    finally:
+        terminal.close()
+    assert json.loads((home / "registry-keys.json").read_text()) == {"one.example": "key-1"}
+    assert "key-1" not in terminal.written

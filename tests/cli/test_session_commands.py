@@ -12,22 +12,33 @@ from llmsite.cli.session_set import set_something
 from llmsite.cli.session_show import show_part
 from llmsite.cli.session_state import SessionState
 from llmsite.types.message import Message
+from tests.cli.terminal import Terminal
 from tests.cli.test_transcripts import ALL
 
-PROMPT = r">>> |\.\.\. "
-REPLAYED = [
-    *("help", "help_word", "help_set", "help_show", "help_slash_set", "help_load", "help_bogus", "unknown", "set", "set_modes"),
-    *("set_system", "set_system_multi", "set_parameter", "set_parameter_name_only", "set_parameter_fine", "set_parameter_more"),
-    *("set_parameter_show_stop", "set_parameter_bad", "set_verbose", "show", "show_info", "show_license", "show_modelfile"),
-    *("show_parameters", "show_system", "show_bogus", "show_info_full", "show_license_full", "show_modelfile_full"),
-    *("show_parameters_full", "show_system_full", "show_template_full", "messages_replayed", "save_bad", "load", "clear"),
-    *("set_think", "thinking_set"),
+PROMPT = r">>> |(?:^|\n)(?:\x1b\[\?\d+[hl]|\r)*\.\.\. "
+NO_TEXT = ">>> Send a message (/? for help)"
+"""The last line of a recorded screen: a prompt with its placeholder, which our line editor does not have."""
+
+STANDING = [  # rows of `calm` that find what they need whatever was asked before
+    *("help", "help_word", "help_set", "help_show", "help_slash_set", "help_load", "help_bogus", "set", "set_modes", "show"),
+    *("set_parameter", "set_parameter_name_only", "set_parameter_bad", "show_info", "show_license", "show_modelfile"),
+    *("show_parameters", "show_system", "show_bogus", "save_bad", "set_system", "set_system_multi", "clear", "unknown"),
+]
+OF_FULL = [f"show_{part}_full" for part in ("info", "license", "modelfile", "parameters", "system", "template")]
+ALONE = [
+    "set_parameter_fine",
+    "set_parameter_more",
+    "set_parameter_show_stop",
+    "set_verbose",
+    "set_think",
+    "thinking_set",
+    "load",
 ]
 
 
 def comparable(lines: list[str]) -> list[str]:
     """Without our line editor's missing placeholder, digests, figures, the order of parameters, and breaks of long lines."""
-    text = "\n".join(lines).replace(">>> Send a message (/? for help)", ">>>")
+    text = "\n".join(lines).replace(NO_TEXT, ">>>")
     text = re.sub(r"sha256-[0-9a-f]{64}", "sha256-<digest>", text)
     text = re.sub(r"FROM \S*/blobs/", "FROM <path>/blobs/", text)
     text = re.sub(r"^((?:total|load|prompt eval|eval) duration: +)\S+$", r"\1<duration>", text, flags=re.MULTILINE)
@@ -37,23 +48,47 @@ def comparable(lines: list[str]) -> list[str]:
     return block.sub(lambda found: "".join(sorted(found[0].splitlines(keepends=True))), text).split("\n")
 
 
+def type_all(terminal: Terminal, keys: list[str], num_prompts: int = 0) -> None:
+    """Type each when a prompt asks for it; `num_prompts` are on the screen without one."""
+    for asked, each in enumerate(keys, num_prompts + 1):
+        terminal.wait_for(PROMPT, asked)
+        terminal.type(each)
+
+
 @pytest.mark.process
 @pytest.mark.model
-@pytest.mark.parametrize("name", REPLAYED)
+@pytest.mark.parametrize("name", ALONE)
 def test_the_screen_is_the_recorded_one(sit_down, name):
     row = ALL[f"session.{name}"]
     terminal = sit_down(*["calm-go" if word == "starter-go" else word for word in row["argv"]])
-    num_replayed = sum(line.startswith(">>> ") for line in row["screen"]) - sum("\r" in keys for keys in row["keys"]) - 1
-    asked = max(num_replayed, 0) if not row["keys"] or name.endswith("_full") else 0
-    for keys in row["keys"]:
-        asked += 1
-        terminal.wait_for(PROMPT, asked)
-        terminal.type(keys)
+    type_all(terminal, row["keys"])
     if "exit" in row:
         assert terminal.finish() == row["exit"]
     else:
-        terminal.wait_for(PROMPT, asked + 1)
+        terminal.wait_for(PROMPT, len(row["keys"]) + 1)
     assert comparable(terminal.screen) == comparable(row["screen"])
+
+
+@pytest.mark.process
+@pytest.mark.model
+def test_commands_print_what_was_recorded(sit_down):
+    rows = [ALL[f"session.{name}"] for name in STANDING]
+    terminal = sit_down("run", "calm", "--think=false")
+    type_all(terminal, [keys for row in rows for keys in row["keys"]])
+    assert terminal.finish() == rows[-1]["exit"]
+    assert comparable(terminal.screen) == comparable([line for row in rows for line in row["screen"] if line != NO_TEXT])
+
+
+@pytest.mark.process
+@pytest.mark.model
+def test_a_model_with_everything_shows_it(sit_down):
+    replay = ALL["session.messages_replayed"]["screen"][:-1]
+    rows = [ALL[f"session.{name}"] for name in OF_FULL]
+    terminal = sit_down("run", "full", "--think=false")
+    type_all(terminal, [keys for row in rows for keys in row["keys"]], 1)
+    terminal.wait_for(PROMPT, len(rows) + 2)
+    shown = [line for row in rows for line in row["screen"][len(replay) : -1]]
+    assert comparable(terminal.screen) == comparable([*replay, *shown, NO_TEXT])
 
 
 @pytest.mark.process
@@ -61,9 +96,7 @@ def test_the_screen_is_the_recorded_one(sit_down, name):
 def test_a_session_is_saved_as_a_model_and_replayed(sit_down, site):
     row = ALL["session.save"]
     terminal = sit_down(*row["argv"])
-    for asked, keys in enumerate(row["keys"], 1):
-        terminal.wait_for(PROMPT, asked)
-        terminal.type(keys)
+    type_all(terminal, row["keys"])
     terminal.wait_for(PROMPT, len(row["keys"]) + 1)
     try:
         assert comparable(terminal.screen) == comparable(row["screen"])
