@@ -151,18 +151,18 @@ def test_F07_a_pull_goes_on_when_everything_is_killed_and_when_the_site_is_stopp
 ) -> None:
     data = weights(24 * MIB)
     registry.add_model("library/m", data)
-    with slow(registry):
+    with slow(registry, 0.01):
         site = start_site(tmp_path / "home")
         caller = Caller(site, f"{registry.host}/library/m")
         caller.start()
-        caller.wait(has(8 * MIB))
+        caller.wait(has(6 * MIB))
         worker_of(site).kill()
         site.process.kill()
         site.process.wait()
         site = start_site(tmp_path / "home")
         caller = Caller(site, f"{registry.host}/library/m")
         caller.start()
-        caller.wait(has(16 * MIB))
+        caller.wait(has(12 * MIB))
         registry.pace_seconds = 0.5
         assert site.stop() == 0, "it leaves in order"
         assert caller.lines[-1] == {"error": "the server is stopping; this goes on by itself when it is back"}
