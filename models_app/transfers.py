@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from llmsite import backend, env
+from llmsite.engine.quantize import merge
 from llmsite.inspector.pool import read_gguf_sync
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.partial import PartialBlob
@@ -72,5 +73,6 @@ def _config(request: dict[str, Any]) -> RegistryConfig:
         hub_token=env.read("HF_TOKEN"),
         hub_url=env.read("HF_ENDPOINT"),
         read_gguf=read_gguf_sync,
+        merge_gguf=merge,
         limits=settings.LLMSITE_LIMITS,
     )

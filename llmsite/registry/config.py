@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from llmsite.store.gguf import GgufFacts
 from llmsite.types.errors import InvalidModelFile
@@ -21,12 +21,31 @@ def _no_inspector(_path: Path, _limits: Limits) -> GgufFacts:
     raise InvalidModelFile("this process cannot look into model files")
 
 
+class MergeGguf(Protocol):
+    """Has a limited child put the parts of a split file together in `target`. Blocks."""
+
+    def __call__(
+        self,
+        parts: Sequence[Path],
+        target: Path,
+        *,
+        on_progress: Callable[[int, int], None],
+        is_canceled: Callable[[], bool],
+        limits: Limits,
+    ) -> None: ...
+
+
+def _no_merger(parts: Sequence[Path], target: Path, **_: object) -> None:
+    raise InvalidModelFile("this process cannot put split model files together")
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryConfig:
     """`home` holds the identity key and the kept keys.
 
     `is_exposed`: the site listens beyond loopback, so private addresses are reached only for `allowed_hosts`.
-    `is_restricted`: the caller may use known and allowed registries only. `read_gguf` is the inspector's.
+    `is_restricted`: the caller may use known and allowed registries only. `read_gguf` is the inspector's, `merge_gguf` that of
+    `engine/quantize.py`.
     """
 
     home: Path
@@ -39,6 +58,7 @@ class RegistryConfig:
     hub_token: str = field(default="", repr=False)
     hub_url: str = "https://huggingface.co"
     read_gguf: Callable[[Path, Limits], GgufFacts] = _no_inspector
+    merge_gguf: MergeGguf = _no_merger
     limits: Limits = field(default_factory=Limits)
 
     def lists(self, host: str) -> bool:

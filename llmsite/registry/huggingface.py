@@ -6,7 +6,7 @@ the SHA-256 that the hub keeps for each large file. What the library itself asks
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from llmsite.registry.faults import shown
 from llmsite.registry.ollama import MISSING
 from llmsite.registry.outbound import Outbound, Reply, Request
 from llmsite.registry.quantization import Choice, choose
-from llmsite.registry.split_gguf import join_parts
 from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, replacing
 from llmsite.store.digest import parse_digest
+from llmsite.store.made_blobs import made_blob
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
 from llmsite.types.errors import InvalidDigest, InvalidModelFile, RegistryError
@@ -122,12 +122,24 @@ def _parts(
     """The GGUF layers of the model, looked at by the inspector; a split one is joined first."""
     weights = digests[choice.weights[0]]
     if len(choice.weights) > 1:
-        report(Progress("joining split files"))
-        for each in choice.weights:
-            config.read_gguf(store.blobs.checked_path(digests[each]), config.limits)
-        weights = join_parts(store.blobs, [digests[each] for each in choice.weights], check)
+        weights = _merged(store, [digests[each] for each in choice.weights], config, report, check)
     parts = [weights, *filter(None, [digests.get(choice.projector, "")])]
     return tuple(Part(each, config.read_gguf(store.blobs.checked_path(each), config.limits)) for each in parts)
+
+
+def _merged(store: ModelStore, digests: Sequence[str], config: RegistryConfig, report: Report, check: Check) -> str:
+    """The blob that the parts of a split file make; returns its digest."""
+    status = f"merging {len(digests)} parts of a split GGUF"
+
+    def tell(completed: int, total: int) -> None:
+        check()
+        report(Progress(status, total=total, completed=completed))
+
+    report(Progress(status))
+    with made_blob(store.blobs) as made:
+        paths = [store.blobs.checked_path(each) for each in digests]
+        config.merge_gguf(paths, made.path, on_progress=tell, is_canceled=lambda: False, limits=config.limits)
+        return made.adopt(check)[0]
 
 
 def _recipe(parts: tuple[Part, ...], texts: Mapping[str, str]) -> Recipe:
