@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
+import ollama
 import pytest
 
 from tests.conftest import Site, start_site
@@ -81,6 +82,19 @@ def test_a_model_goes_back_under_another_name(site: Site, http: httpx.Client, se
     statuses = [frame.get("status") for frame in told]
     assert statuses[0] == "retrieving manifest", told
     assert statuses[-2:] == ["pushing manifest", "success"], told
+
+
+def test_the_python_client_pulls_and_pushes_with_progress(site: Site, serve: Site) -> None:
+    source = f"{serve.url.removeprefix('http://')}/library/starter"
+    target = f"{site.url.removeprefix('http://')}/mine/by-client"
+    with ollama.Client(host=site.url) as client:
+        pulled = list(client.pull(source, insecure=True, stream=True))
+        assert pulled[-1].status == "success"
+        assert any(each.digest and each.completed == each.total for each in pulled)
+        client.copy(source, target)
+        assert client.push(target, insecure=True).status == "success"
+        with pytest.raises(ollama.ResponseError, match="file does not exist"):
+            client.pull(f"{serve.url.removeprefix('http://')}/library/nope", insecure=True)
 
 
 @pytest.mark.parametrize(
