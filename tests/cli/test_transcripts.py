@@ -168,7 +168,7 @@ def test_list_shows_models_newest_first(run):
 
 @pytest.mark.parametrize(
     ("argv", "names"),
-    [(["STARTER-S"], ["starter-sys:latest"]), (["starter-g", "starter-s"], ["starter-go:latest"]), (["nope"], [])],
+    [(["STARTER-SY"], ["starter-sys:latest"]), (["starter-g", "starter-s"], ["starter-go:latest"]), (["nope"], [])],
 )
 def test_list_filters_by_the_first_word(run, argv, names):
     lines = run(["list", *argv]).stdout.splitlines()[1:]
