@@ -111,6 +111,10 @@ class Outbound:
                 # the other side may close a kept connection at any time; then a new one is due, and no fault
                 if is_fresh or self._is_closed or isinstance(error, TimeoutError):
                     raise TransferFault(f'{request.method.title()} "{request.url}": {reason(error)}') from error
+            except BaseException:  # whoever makes the body may leave in the middle of it
+                if connection is not None:
+                    self.drop(connection)
+                raise
 
     def _ask(self, connection: _Connection, request: Request, target: str) -> Reply:
         headers = {

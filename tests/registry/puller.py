@@ -1,7 +1,7 @@
 """A process that pulls and may be killed: reads orders from its input, a JSON line each, and forks for every one of them.
 
 The fork is what gets killed. It pulls in a moment, since everything is imported already; `kill_at` has it end before its n-th
-change of the disk, with nothing tidied up.
+change of the disk, `kill_after` after so many seconds, with nothing tidied up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             _pull(order)
-        _tell({"pid": child})
         _, status = os.waitpid(child, 0)
         _tell({"status": os.waitstatus_to_exitcode(status)})
 
@@ -44,8 +43,9 @@ def _pull(order: dict[str, Any]) -> None:
     limits = Limits(**order["limits"])
     root = Path(order["root"])
     disk.sync = disk.sync_folder = lambda _: None  # a kill loses nothing that was written; power cuts are tested with the store
-    if order.get("kill_at"):
+    if order["kill_at"]:
         _die_at(order["kill_at"])
+    signal.setitimer(signal.ITIMER_REAL, order["kill_after"])  # its signal, not handled, ends the process as a kill does
     code = 1
     try:
         pull(

@@ -126,7 +126,7 @@ def test_T65_a_redirect_is_checked_like_the_first_request(client: Client, regist
     "realm",
     [
         "http://other.example/token",
-        "http://{host}0/token",
+        "http://sub.{host}/token",
         "http://{host}@other.example/token",
         "http://127.0.0.1:1/token",
     ],
