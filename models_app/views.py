@@ -15,7 +15,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from llmsite.accounts.models import User
-from llmsite.types.errors import Busy, Conflict, InvalidModelName, NotFound
+from llmsite.types.errors import Busy, Conflict, InvalidRequest, NotFound
 from llmsite.types.name import ModelName, strip_source
 from models_app import downloads, jobs
 from models_app.progress import read_board, whole_board
@@ -83,7 +83,7 @@ async def _start(asked: str, user: User) -> str:
     try:
         name = ModelName.parse(strip_source(asked))
         await downloads.start("pull", str(name), insecure=name.scheme == "http", user=user)
-    except InvalidModelName:
+    except InvalidRequest:
         return _("This is no name of a model. Names look like qwen3:8b, namespace/model:tag or hf.co/user/repository.")
     except Busy:
         return _("Too many downloads are waiting. Try again when some are done.")

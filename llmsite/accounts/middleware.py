@@ -108,7 +108,7 @@ class Identity(AsyncMiddleware):
         try:
             principal = await find_principal(request)
         except Unauthorized as error:
-            return rest_error(request.path, 401, str(error))
+            return _slow_down(request, None) or rest_error(request.path, 401, str(error))
         request.principal = principal  # type: ignore[attr-defined]
         if is_rest_path(request.path):
             return _slow_down(request, principal) or await self.get_response(request)
@@ -128,7 +128,7 @@ class Identity(AsyncMiddleware):
         return refuse(request, action or Action.MANAGE)
 
 
-def _slow_down(request: HttpRequest, principal: Principal) -> HttpResponseBase | None:
+def _slow_down(request: HttpRequest, principal: Principal | None) -> HttpResponseBase | None:
     seconds = seconds_to_wait(request, principal)
     if not seconds:
         return None

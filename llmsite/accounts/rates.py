@@ -39,16 +39,16 @@ class RateLimiter:
 _limiter: Final = RateLimiter()
 
 
-def seconds_to_wait(request: HttpRequest, principal: Principal) -> int:
-    """Whole seconds until this caller may ask the REST API again, 0 when now.
+def seconds_to_wait(request: HttpRequest, principal: Principal | None) -> int:
+    """Whole seconds until this caller may ask the REST API again, 0 when now. `principal` is None for a key that is not good.
 
     Not counted: people who are signed in, and the registry, which hands out a large model in thousands of requests.
     """
     trust: Trust | None = getattr(request, "scope", {}).get("trust")
-    if trust is None or trust.is_loopback or principal.is_person or request.path.startswith("/v2/"):
+    if trust is None or trust.is_loopback or (principal and (principal.is_person or request.path.startswith("/v2/"))):
         return 0
     limits = settings.LLMSITE_LIMITS
-    if principal.key_id is not None:
+    if principal and principal.key_id is not None:
         wait = _limiter.take(f"key {principal.key_id}", limits.requests_per_key_minute, time.monotonic())
     else:
         wait = _limiter.take(request.META.get("REMOTE_ADDR", ""), limits.requests_per_address_minute, time.monotonic())

@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from llmsite.accounts import rates
-from llmsite.accounts.keys import issue_key
+from llmsite.accounts.keys import KEY_PREFIX, issue_key
 from llmsite.accounts.models import User
 from llmsite.accounts.rates import RateLimiter
 from llmsite.accounts.trust import NEAR, STRANGER
@@ -46,6 +46,13 @@ async def test_a_stranger_who_asks_too_often_is_told_when_to_come_again() -> Non
     assert [each.status_code for each in answers] == [401, 401, 401, 429]
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 20
     assert answers[-1].json() == {"error": f"too many requests: please try again in {answers[-1].headers['Retry-After']} s"}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/api/tags", "/v2/library/x/blobs/y"])
+async def test_keys_cannot_be_guessed_quickly(path: str) -> None:
+    headers = {"Authorization": f"Bearer {KEY_PREFIX}guess"}
+    assert [(await Caller(STRANGER).get(path, headers=headers)).status_code for _ in range(4)] == [401, 401, 401, 429]
 
 
 async def test_the_parts_of_a_model_are_not_counted() -> None:

@@ -163,6 +163,10 @@ async def test_a_bad_name_is_told_beside_the_field(browser: AsyncClient, headers
     assert not await Job.objects.aexists()
 
 
+async def test_a_name_that_wants_two_sources_is_a_bad_one(browser: AsyncClient) -> None:
+    assert (await browser.post("/models/-/pull", {"name": "x:local:cloud"})).status_code == 422
+
+
 async def test_too_many_are_refused_with_a_sentence(browser: AsyncClient) -> None:
     for number in range(22):
         await amake(kind="pull", name=f"h/n/m{number}:t", state="queued")
