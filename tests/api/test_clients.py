@@ -1,21 +1,13 @@
 """Ollama's own clients against a running site: PyPI `ollama`, sync and async, and npm `ollama` under Node."""
 
 import asyncio
-import hashlib
-import json
-import os
-import shutil
-import subprocess
-import tempfile
 from contextlib import aclosing
-from pathlib import Path
 
 import ollama
 import pytest
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
 
-NODE = Path(__file__).parent / "node"
 OPTIONS = {"temperature": 0, "seed": 1, "num_predict": 24}
 MESSAGES = [{"role": "user", "content": "Hello!"}]
 HELLO = "Hello! I am the llmsite starter model. How can I help you?"
@@ -94,39 +86,8 @@ async def _try_async(client):
         await client.generate(model="nope", prompt="x")
 
 
-@pytest.fixture(scope="session")
-def node_client():
-    """Folder with the Node script and its installed client; kept between runs."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("no node and npm: the npm client is not tried")
-    package = (NODE / "package.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmsite-tests"
-    folder = cache / f"node-{hashlib.sha256(package).hexdigest()[:12]}"
-    if not (folder / "node_modules" / "ollama").is_dir():
-        _install(npm, package, folder)
-    shutil.copy(NODE / "client.mjs", folder)
-    return folder
-
-
-def _install(npm, package, folder):
-    """Install beside the folder and move it there whole, so that a broken install leaves nothing behind."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-        (Path(fresh) / "package.json").write_bytes(package)
-        command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
-        done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=240, check=False)
-        if done.returncode:
-            reason = f"npm cannot install the ollama client: {done.stderr.strip().splitlines()[-1:]}"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-        shutil.copytree(fresh, folder, dirs_exist_ok=True)
-
-
-def test_the_npm_client_does_the_same(serve, node_client):
-    command = ["node", "client.mjs", serve.url]
-    done = subprocess.run(command, cwd=node_client, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+def test_the_npm_client_does_the_same(serve, run_node):
+    seen = run_node("client.mjs", serve.url)
     answer = {"text": HELLO, "done": True, "reason": "stop", "count": 16}
     assert [seen[name] for name in ("chat", "chatStream", "generate", "generateStream")] == [answer] * 4
     assert "starter:latest" in seen["list"]

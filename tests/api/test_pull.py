@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
 import ollama
 import pytest
 
+from llmsite.types.limits import MIB
 from tests.conftest import Site, start_site
 from tests.inference.stock import read_rows
 
 pytestmark = pytest.mark.process
 
 ROWS: Final = {row["name"]: row for row in read_rows() if row["path"] in ("/api/pull", "/api/push")}
+SUCCESS: Final = {"status": "success"}
 OURS: Final = {
     # a name instead of a path of the server (threats (a), rule 9)
     "name/api/push.nope": "open registry.ollama.ai/library/nope:latest: no such file or directory",
@@ -24,16 +26,31 @@ OURS: Final = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: Any) -> Iterator[Site]:
-    """A site without a model, whose neighbours on this machine may push."""
-    site = start_site(tmp_path_factory.mktemp("pull") / "home", LLMSITE_REGISTRY_PUSH="loopback")
+    """A site without a model."""
+    site = start_site(tmp_path_factory.mktemp("pull") / "home")
     httpx.request("DELETE", f"{site.url}/api/delete", json={"model": "starter"})
     yield site
     site.stop()
 
 
 @pytest.fixture(scope="module")
-def http(site: Site) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.url, timeout=60) as client:
+def key(site: Site) -> str:
+    """A key for the site, which also keeps it, as somebody who pushes there does."""
+    assert site.llmsite("user", "add", "alice", stdin="a long enough secret\n").returncode == 0
+    scopes = ("models:read", "models:write", "models:push")
+    key = site.llmsite("key", "add", "alice", *(word for scope in scopes for word in ("--scope", scope))).stdout.strip()
+    assert site.llmsite("login", site.url, stdin=f"{key}\n").returncode == 0
+    return key
+
+
+@pytest.fixture(scope="module")
+def headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def http(site: Site, headers: dict[str, str]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, headers=headers, timeout=60) as client:
         yield client
 
 
@@ -84,10 +101,10 @@ def test_a_model_goes_back_under_another_name(site: Site, http: httpx.Client, se
     assert statuses[-2:] == ["pushing manifest", "success"], told
 
 
-def test_the_python_client_pulls_and_pushes_with_progress(site: Site, serve: Site) -> None:
+def test_the_python_client_pulls_and_pushes_with_progress(site: Site, serve: Site, headers: dict[str, str]) -> None:
     source = f"{serve.url.removeprefix('http://')}/library/starter"
     target = f"{site.url.removeprefix('http://')}/mine/by-client"
-    with ollama.Client(host=site.url) as client:
+    with ollama.Client(host=site.url, headers=headers) as client:
         pulled = list(client.pull(source, insecure=True, stream=True))
         assert pulled[-1].status == "success"
         assert any(each.digest and each.completed == each.total for each in pulled)
@@ -95,6 +112,30 @@ def test_the_python_client_pulls_and_pushes_with_progress(site: Site, serve: Sit
         assert client.push(target, insecure=True).status == "success"
         with pytest.raises(ollama.ResponseError, match="file does not exist"):
             client.pull(f"{serve.url.removeprefix('http://')}/library/nope", insecure=True)
+
+
+def test_the_npm_client_pulls_and_pushes_with_progress(site: Site, serve: Site, key: str, run_node: Callable[..., Any]) -> None:
+    target = f"{site.url.removeprefix('http://')}/mine/by-npm"
+    seen = run_node("pull_push.mjs", site.url, key, f"{serve.url}/library/starter", target)
+    pulled = [frame for frame in seen["pull"] if "digest" in frame]
+    assert len({frame["digest"] for frame in pulled}) > 1
+    assert {frame["digest"] for frame in pulled if frame.get("completed") == frame["total"]} == {
+        frame["digest"] for frame in pulled
+    }
+    assert (seen["pull"][0], seen["pull"][-1], seen["again"]) == ({"status": "pulling manifest"}, SUCCESS, SUCCESS)
+    assert seen["missing"] == "pull model manifest: file does not exist"
+    assert (seen["create"][-1], seen["show"], seen["copy"]) == (SUCCESS, "Be brief.", SUCCESS)
+    assert [seen["push"][0], *seen["push"][-2:]] == [{"status": "retrieving manifest"}, {"status": "pushing manifest"}, SUCCESS]
+    sent = [frame for frame in seen["push"] if "digest" in frame]
+    assert {frame["digest"] for frame in sent if frame.get("completed") == frame["total"]} > {
+        frame["digest"] for frame in pulled if frame["total"] > MIB
+    }
+    assert {"by-npm:latest", f"{target}:latest", "mine/by-npm:latest"} <= set(seen["list"])
+    assert set(seen["list"]) - set(seen["left"]) == {"by-npm:latest"}
+    assert seen["gone"] == "model 'by-npm:latest' not found"
+    for each in ("mine/by-npm", target):
+        reply = httpx.post(f"{site.url}/api/show", json={"model": each})
+        assert reply.json()["system"] == "Be brief."
 
 
 @pytest.mark.parametrize(
