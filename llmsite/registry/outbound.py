@@ -155,10 +155,11 @@ class Outbound:
             return idle.pop() if idle else None
 
     def give_back(self, connection: _Connection) -> None:
-        """A reply was read to its end: keep its connection for the next request."""
+        """A reply was read to its end: keep its connection for the next request, but not more than are ever used at once."""
         with self._lock:
-            if not self._is_closed:
-                self._idle.setdefault(connection.origin, []).append(connection)
+            idle = self._idle.setdefault(connection.origin, [])
+            if not self._is_closed and len(idle) < self.config.limits.pull_connections:
+                idle.append(connection)
                 return
         self.drop(connection)
 

@@ -72,6 +72,8 @@ class FakeRegistry:
         self.redirects_uploads = False
         self.pages: dict[str, Callable[[Handler], None]] = {}
         self.scripts: list[Script] = []
+        self.num_connected = 0
+        self._connected = threading.Condition()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.registry = self
@@ -121,6 +123,16 @@ class FakeRegistry:
                     return script
         return None
 
+    def connected(self, change: int) -> None:
+        with self._connected:
+            self.num_connected += change
+            self._connected.notify_all()
+
+    def wait_for_connections(self, most: int) -> bool:
+        """Whether soon no more than so many connections are open."""
+        with self._connected:
+            return self._connected.wait_for(lambda: self.num_connected <= most, timeout=20)
+
     def count(self, digest: str, num_bytes: int) -> None:
         with self._lock:
             self.sent[digest] += num_bytes
@@ -151,6 +163,11 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
         super().setup()
+        self.registry.connected(1)
+
+    def finish(self) -> None:
+        self.registry.connected(-1)
+        super().finish()
 
     @property
     def registry(self) -> FakeRegistry:

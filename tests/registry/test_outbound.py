@@ -359,3 +359,12 @@ def _certificate(folder: Path, host: str) -> Path:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.write_bytes(made.public_bytes(Encoding.PEM) + private)
     return path
+
+
+def test_kept_connections_are_few_however_many_requests_need_fresh_ones(client: Client, registry: FakeRegistry) -> None:
+    limits = replace(client.config.limits, pull_connections=2)
+    with Outbound(replace(client.config, limits=limits)) as outbound:
+        for _ in range(12):
+            with outbound.send(Request("POST", f"{registry.url}/nothing", body=b"", is_insecure=True)) as reply:
+                assert reply.read(1000)
+        assert registry.wait_for_connections(2)
