@@ -102,15 +102,19 @@ def resume(job_id: int) -> None:
 
 
 def discard(job_id: int) -> None:
-    """Forget a job that ended, and remove what it left behind half done. Blocks. Raises `NotFound`, `Conflict`."""
+    """Forget a job that ended, and remove what it left behind half done. Blocks.
+
+    The row outlives what it left: if that cannot be removed, one may try again. Raises `NotFound`, `Conflict`, `StorageFailed`,
+    `LoadFailed`.
+    """
     with transaction.atomic():
         job = _locked(job_id)
         if job.is_open:
             raise Conflict("this job has not ended; cancel it first")
+        remove = KINDS[job.kind].discard if job.kind in KINDS else None
+        if remove and job.state != JobState.DONE and not _shared(job.kind, job.name, job.request):
+            remove(frames_of(job))
         job.delete()
-    remove = KINDS[job.kind].discard if job.kind in KINDS else None
-    if remove and job.state != JobState.DONE and not _shared(job.kind, job.name, job.request):
-        remove(frames_of(job))
     watching.look_now()
 
 

@@ -11,7 +11,7 @@ from llmsite import backend, env
 from llmsite.engine.quantize import merge
 from llmsite.inspector.pool import read_gguf_sync
 from llmsite.registry.config import RegistryConfig
-from llmsite.registry.partial import PartialBlob
+from llmsite.registry.partial import discard_partial
 from llmsite.registry.pull import pull
 from llmsite.registry.push import push
 from llmsite.registry.steps import Report
@@ -41,15 +41,14 @@ def pull_into(run: JobRun, name: ModelName, insecure: bool) -> None:
 
 
 def discard(frames: Iterable[Progress]) -> None:
-    """Remove what a pull that stopped has of blobs that are not whole. Blobs that somebody loads now are left alone."""
+    """Remove what a pull that stopped has of blobs that are not whole. Blobs that somebody loads now are left alone.
+
+    Raises `StorageFailed`, `LoadFailed`.
+    """
     blobs = backend.get_store().blobs
     for each in frames:
-        if not each.digest or each.completed >= each.total:
-            continue
-        unfinished = PartialBlob.take(blobs, each.digest, each.total)
-        if unfinished is not None:
-            with unfinished:
-                unfinished.discard()
+        if each.digest and each.completed < each.total:
+            discard_partial(blobs, each.digest)
 
 
 def _transfer(act: Callable[..., None], run: JobRun, name: ModelName, report: Report, *, insecure: bool) -> None:

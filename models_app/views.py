@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from llmsite.accounts.models import User
-from llmsite.types.errors import Busy, Conflict, InvalidRequest, NotFound
+from llmsite.types.errors import Busy, Conflict, InvalidRequest, LoadFailed, NotFound, StorageFailed, StorageFull
 from llmsite.types.name import ModelName, strip_source
 from models_app import downloads, jobs
 from models_app.progress import read_board, whole_board
+
+logger = logging.getLogger(__name__)
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 Rail = Callable[[HttpRequest], Coroutine[Any, Any, Any]]
@@ -107,8 +109,12 @@ async def discard(request: HttpRequest, job_id: int) -> HttpResponseBase:
 
 async def _act(request: HttpRequest, act: Callable[[int], None], job_id: int) -> HttpResponseBase:
     """Do it, and answer with everything that shows downloads. What is not possible any more shows in it too."""
-    with suppress(Conflict, Busy):  # the lists tell how it is now
+    try:
         await sync_to_async(act)(job_id)
+    except (Conflict, Busy):
+        pass  # the lists tell how it is now
+    except (StorageFailed, StorageFull, LoadFailed) as error:
+        logger.warning("what job %d left behind could not be removed: %s", job_id, error)
     if not _is_htmx(request):
         return redirect("models:downloads")
     return HttpResponse(await _board_now())

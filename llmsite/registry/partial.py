@@ -106,11 +106,15 @@ class PartialBlob:
             descriptor, name = tempfile.mkstemp(prefix="upload-", dir=blobs.folder)
             path = Path(name)
         partial = cls(blobs, digest, size_bytes, path, descriptor, keeps_records=keeps_records)
-        if keeps_records and not partial._is_mine():
-            partial.close()  # its last owner has just finished it, or given it up
-            return None
-        with reporting_full_disk():
-            partial._prepare()
+        try:
+            if keeps_records and not partial._is_mine():
+                partial.close()  # its last owner has just finished it, or given it up
+                return None
+            with reporting_full_disk():
+                partial._prepare()
+        except BaseException:
+            partial.close()  # else this process would wait for its own lock the next time
+            raise
         return partial
 
     def __enter__(self) -> Self:
@@ -185,6 +189,14 @@ class PartialBlob:
             self._descriptor = -1
             if not self._keeps_records:
                 disk.remove(self.path)
+
+    def is_free(self) -> bool:
+        """Whether nobody else had it; from now on nobody has. Where a file system knows no locks, nobody uses this file."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in _TAKEN
+        return self._is_mine()
 
     def _is_mine(self) -> bool:
         """Whether the locked file is still the one that stands under the name."""
@@ -267,6 +279,22 @@ def recorded_bytes(blobs: BlobStore, digest: str) -> int:
     return sum(part.completed for part in _read_records(partial_path(blobs, digest)))
 
 
+def discard_partial(blobs: BlobStore, digest: str) -> None:
+    """Remove an unfinished blob with its records, unless somebody is at it. Needs no room on the disk.
+
+    Raises `StorageFailed`, `LoadFailed` when something else than a file stands in its place.
+    """
+    path = partial_path(blobs, digest)
+    with reporting_full_disk():
+        try:
+            descriptor = _open(path, may_make=False)
+        except FileNotFoundError:
+            return
+        with PartialBlob(blobs, digest, 0, path, descriptor, keeps_records=True) as partial:
+            if partial.is_free():
+                partial.discard()
+
+
 def forget_records(blobs: BlobStore, digest: str) -> None:
     """Remove records that a process left which was killed between naming the blob and cleaning up."""
     partial = partial_path(blobs, digest)
@@ -297,10 +325,11 @@ def _number(path: Path) -> int:
     return int(found[1]) if found else -1
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, *, may_make: bool = True) -> int:
     """The sparse file, to read and write; a plain one with this one name (threat T07)."""
+    making = os.O_CREAT if may_make else 0
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | making | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise LoadFailed("something else than a file stands where a download is kept") from error

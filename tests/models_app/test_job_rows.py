@@ -11,10 +11,10 @@ import pytest
 from django.utils import timezone
 
 from llmsite import backend
-from llmsite.registry.partial import PartialBlob
+from llmsite.registry.partial import PartialBlob, partial_path
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
-from llmsite.types.errors import Busy, Conflict, InvalidRequest
+from llmsite.types.errors import Busy, Conflict, InvalidRequest, LoadFailed, StorageFull
 from models_app import job_rows, jobs, owners, transfers
 from models_app.models import Job, JobState
 
@@ -144,3 +144,39 @@ def test_discarding_a_pull_removes_what_is_half_there(store: ModelStore, home: P
     assert not Job.objects.exists()
     transfers.discard([Progress("pulling", digest, 1000, 400)])
     assert not list(backend.get_store().blobs.folder.iterdir()), "and again"
+
+
+LARGE = 1 << 50
+"""No disk has room for such a blob."""
+
+
+def test_F10_a_download_is_discarded_on_a_full_disk_and_what_found_no_room_can_be_tried_again(
+    store: ModelStore, home: Path
+) -> None:
+    digest = "sha256:" + "b" * 64
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            PartialBlob.take(store.blobs, digest, LARGE)
+    job = make(state="failed", frames=[{"status": "pulling", "digest": digest, "total": LARGE, "completed": 0}])
+    assert list(store.blobs.folder.iterdir())
+    jobs.discard(job.pk)
+    assert not list(store.blobs.folder.iterdir())
+    assert not Job.objects.exists()
+
+
+def test_a_job_outlives_what_cannot_be_removed_and_leaves_what_is_at_work_alone(store: ModelStore, home: Path) -> None:
+    digest = "sha256:" + "c" * 64
+    frames = [{"status": "pulling", "digest": digest, "total": 1000, "completed": 400}]
+    job = make(state="canceled", frames=frames)
+    path = partial_path(store.blobs, digest)
+    path.mkdir(parents=True)
+    with pytest.raises(LoadFailed, match="something else than a file"):
+        jobs.discard(job.pk)
+    assert Job.objects.filter(pk=job.pk).exists()
+    path.rmdir()
+    partial = PartialBlob.take(store.blobs, digest, 1000)
+    assert partial is not None
+    with partial:
+        jobs.discard(job.pk)
+        assert path.exists(), "another download has it"
+    assert not Job.objects.exists()
