@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -20,6 +20,8 @@ from llmsite.types.name import ModelName
 
 MISSING: Final = "file does not exist"
 _LAYER_PREFIX: Final = "application/vnd.ollama.image."
+RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that another try may cure."""
 _TENSOR: Final = "application/vnd.ollama.image.tensor"
 
 
@@ -51,24 +53,32 @@ class Registry:
         headers = {"Content-Type": media.MANIFEST, "Content-Length": str(len(data))}
         with self.ask("PUT", f"{self.url}/manifests/{self.name.tag}", headers, lambda: data) as reply:
             if reply.status >= 400:
-                raise RegistryError(f"{reply.status}: {reply.words()}")
+                raise _refusal(reply, f"{reply.status}: {reply.words()}")
 
     def has_blob(self, digest: str) -> bool:
         """Whether the registry has the blob. Raises as `manifest`."""
         with self.ask("HEAD", f"{self.url}/blobs/{digest}") as reply:
             if reply.status >= 400 and reply.status != 404:
-                raise RegistryError(f"{reply.status}: HEAD {digest}")
+                raise _refusal(reply, f"{reply.status}: HEAD {digest}")
             return reply.status < 400
 
     def ask(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Callable[[], bytes] | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[], bytes | Iterable[bytes]] | None = None,
     ) -> Reply:
-        """The reply to a request with credentials, renewed once when they are refused. GET and HEAD follow redirects."""
+        """The reply to a request with credentials, renewed once when they are refused. GET and HEAD follow redirects.
+
+        An upload may go on at another origin: there none are sent, and a refusal is a reply like any other.
+        """
+        is_own = origin_of(url) == origin_of(self.url)
         for is_last in (False, True):
-            sent = self._credentials.headers()
+            sent = self._credentials.headers() if is_own else {}
             request = Request(method, url, {**(headers or {}), **sent}, body() if body else None, self.is_insecure)
             reply = self.outbound.fetch(request) if method in ("GET", "HEAD") else self.outbound.send(request)
-            if reply.status != 401:
+            if reply.status != 401 or not is_own:
                 return reply
             challenge = reply.header("WWW-Authenticate")
             reply.close()
@@ -76,10 +86,9 @@ class Registry:
                 self._credentials.renew(challenge, sent)
         raise Unauthorized(DENIED)
 
-    def authorized(self, headers: Mapping[str, str], url: str) -> dict[str, str]:
-        """`headers` for a request to `url`, with the credentials that worked last if that is the registry itself."""
-        own = origin_of(url) == origin_of(self.url)
-        return {**headers, **(self._credentials.headers() if own else {})}
+
+def _refusal(reply: Reply, text: str) -> RegistryError:
+    return TransferFault(text, reply.wait_seconds) if reply.status in RETRIED else RegistryError(text)
 
 
 def registry_blob(config: RegistryConfig, name: ModelName, digest: str, *, is_insecure: bool) -> RedirectingBlob:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.ollama import Registry
 from llmsite.registry.outbound import Outbound
-from llmsite.registry.steps import Check, Report, as_registry_errors
+from llmsite.registry.steps import Check, Report, as_registry_errors, retried
 from llmsite.registry.upload import upload
 from llmsite.store.manifest import Layer, decode_manifest
 from llmsite.store.model import ModelStore
@@ -31,7 +31,7 @@ def push(store: ModelStore, name: ModelName, *, insecure: bool, report: Report, 
             check()
             _push_layer(registry, store, layer, report, check)
         report(Progress("pushing manifest"))
-        registry.put_manifest(data)
+        retried(lambda: registry.put_manifest(data), config.limits, check)
     report(Progress("success"))
 
 
@@ -49,7 +49,7 @@ def _push_layer(registry: Registry, store: ModelStore, layer: Layer, report: Rep
         short = layer.digest.removeprefix("sha256:")[:12]
         report(Progress(f"pushing {short}", layer.digest, layer.size_bytes, completed))
 
-    if registry.has_blob(layer.digest):
+    if retried(lambda: registry.has_blob(layer.digest), store.limits, check):
         frame(layer.size_bytes)
         return
     upload(registry, store.blobs, layer, report=frame, check=check)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+from llmsite.registry.faults import TransferFault
 from llmsite.registry.transfer import MakeSource, download, is_stored
 from llmsite.store.manifest import decode_manifest, manifest_digest
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
 from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
+from llmsite.types.limits import Limits
 from llmsite.types.name import ModelName
 
 Report: TypeAlias = Callable[[Progress], None]
 Check: TypeAlias = Callable[[], None]
+
+T = TypeVar("T")
 
 _TICK_SECONDS: Final = 0.06
 
@@ -66,6 +70,20 @@ def pause(seconds: float, check: Check) -> None:
     while (left := until - time.monotonic()) > 0:
         check()
         time.sleep(min(left, _TICK_SECONDS))
+
+
+def retried(act: Callable[[], T], limits: Limits, check: Check) -> T:
+    """What `act` returns, tried again as often as a part of a download, and when the registry wants it (catalogue 11.3)."""
+    tries = 0
+    while True:
+        try:
+            return act()
+        except TransferFault as fault:
+            tries += 1
+            if tries > limits.pull_retries:
+                raise RegistryError(f"max retries exceeded: {fault}") from fault
+            seconds = limits.pull_backoff_seconds * 2 ** (tries - 1)
+            pause(seconds if fault.wait_seconds is None else min(fault.wait_seconds, limits.pull_wait_seconds), check)
 
 
 def _installed(store: ModelStore, name: ModelName) -> bytes | None:

@@ -14,9 +14,9 @@ from typing import Final
 from urllib.parse import quote, urljoin
 
 from llmsite.registry.faults import TransferFault
-from llmsite.registry.ollama import Registry
+from llmsite.registry.ollama import RETRIED, Registry
 from llmsite.registry.outbound import Reply, Request
-from llmsite.registry.steps import pause
+from llmsite.registry.steps import retried
 from llmsite.store.blobs import BlobStore
 from llmsite.store.manifest import Layer
 from llmsite.types.errors import RegistryError, Unauthorized
@@ -24,7 +24,6 @@ from llmsite.types.limits import KIB, Limits
 from llmsite.types.name import ModelName
 
 _PIECE_BYTES: Final = 256 * KIB
-_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TICK_SECONDS: Final = 0.06
 
 
@@ -52,11 +51,11 @@ def upload(
     `report` gets the bytes sent so far, `check` may raise to leave: both some times a second. Raises `RegistryError`,
     `Unauthorized`, `Forbidden`, `NotFound` when the blob is not in the store.
     """
-    session = _open_session(registry, layer)
+    limits = registry.outbound.config.limits
+    session = retried(lambda: _open_session(registry, layer), limits, check)
     if not session:
         report(layer.size_bytes)
         return
-    limits = registry.outbound.config.limits
     meter = _Meter(report, check)
     part_hashes = hashlib.md5(usedforsecurity=False)
     with blobs.open(layer.digest) as file:
@@ -64,7 +63,7 @@ def upload(
         for offset, size_bytes in parts:
             session, part_hash = _send_part(registry, session, file, offset, size_bytes, meter)
             part_hashes.update(part_hash)
-    _close_session(registry, session, layer.digest, f"{part_hashes.hexdigest()}-{len(parts)}")
+    _close_session(registry, session, layer.digest, f"{part_hashes.hexdigest()}-{len(parts)}", check)
     report(layer.size_bytes)
 
 
@@ -92,15 +91,7 @@ def _send_part(
 ) -> tuple[str, bytes]:
     """Send one part, however often it takes; returns the session's next URL and the part's MD5."""
     limits = registry.outbound.config.limits
-    tries = 0
-    while True:
-        try:
-            return _try_part(registry, session, file, offset, size_bytes, meter)
-        except TransferFault as fault:
-            tries += 1
-            if tries > limits.pull_retries:
-                raise RegistryError(f"max retries exceeded: {fault}") from fault
-            pause(limits.pull_backoff_seconds * 2 ** (tries - 1), meter.check)
+    return retried(lambda: _try_part(registry, session, file, offset, size_bytes, meter), limits, meter.check)
 
 
 def _try_part(
@@ -109,6 +100,8 @@ def _try_part(
     sent_hash = hashlib.md5(usedforsecurity=False)
 
     def pieces() -> Iterator[bytes]:
+        nonlocal sent_hash
+        sent_hash = hashlib.md5(usedforsecurity=False)
         file.seek(offset)
         left = size_bytes
         while left:
@@ -122,25 +115,34 @@ def _try_part(
 
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
     ranged = {**headers, "Content-Range": f"{offset}-{offset + max(size_bytes, 1) - 1}", "X-Redirect-Uploads": "1"}
-    patch = Request("PATCH", session, registry.authorized(ranged, session), pieces(), registry.is_insecure)
-    with registry.outbound.send(patch) as reply:
+    with registry.ask("PATCH", session, ranged, pieces) as reply:
         if reply.status != 307:
             _require_success(reply)
             return _session(reply, session), sent_hash.digest()
         elsewhere, following = reply.location, _session(reply, session, names=("Docker-Upload-Location",))
-    sent_hash = hashlib.md5(usedforsecurity=False)
     with registry.outbound.send(Request("PUT", elsewhere, headers, pieces(), registry.is_insecure)) as reply:
         _require_success(reply)
     return following, sent_hash.digest()
 
 
-def _close_session(registry: Registry, session: str, digest: str, etag: str) -> None:
+def _close_session(registry: Registry, session: str, digest: str, etag: str, check: Callable[[], None]) -> None:
+    """Say what was sent. A try whose answer was lost may have done it: then the session is gone and the blob there."""
     mark = "&" if "?" in session else "?"
     url = f"{session}{mark}digest={quote(digest, safe='')}&etag={etag}"
-    with registry.outbound.send(
-        Request("PUT", url, registry.authorized({"Content-Length": "0"}, url), b"", registry.is_insecure)
-    ) as reply:
-        _require_success(reply)
+    num_tries = 0
+
+    def try_it() -> None:
+        nonlocal num_tries
+        num_tries += 1
+        with registry.ask("PUT", url, {"Content-Length": "0"}, lambda: b"") as reply:
+            if reply.status != 404 or num_tries == 1:
+                _require_success(reply)
+                return
+            text = f"http status {reply.status}: {reply.words()}"
+        if not registry.has_blob(digest):
+            raise TransferFault(text)  # it may be at it still
+
+    retried(try_it, registry.outbound.config.limits, check)
 
 
 def _session(reply: Reply, current: str, names: tuple[str, ...] = ("Docker-Upload-Location", "Location")) -> str:
@@ -155,6 +157,6 @@ def _require_success(reply: Reply) -> None:
     if reply.status < 400:
         return
     text = f"http status {reply.status}: {reply.words()}"
-    if reply.status in _RETRIED:
-        raise TransferFault(text)
+    if reply.status in RETRIED:
+        raise TransferFault(text, reply.wait_seconds)
     raise Unauthorized(text) if reply.status in (401, 403) else RegistryError(text)

@@ -15,7 +15,7 @@ from llmsite.types.limits import KIB
 from llmsite.types.name import ModelName
 from tests.registry import faults
 from tests.registry.conftest import Client, random_bytes
-from tests.registry.fake_registry import FakeRegistry, digest_of
+from tests.registry.fake_registry import FakeRegistry, Handler, digest_of
 
 WEIGHTS = random_bytes(250 * KIB)
 DIGEST = digest_of(WEIGHTS)
@@ -103,7 +103,7 @@ def test_11_3_a_part_that_fails_is_sent_again(client: Client, registry: FakeRegi
         ("POST", "/uploads/", faults.status(403, b"denied"), "http status 403: denied"),
         ("PUT", "/uploads/", faults.status(400, b"bad digest"), "http status 400: bad digest"),
         ("PUT", "/manifests/", faults.status(413, b"too big"), "413: too big"),
-        ("HEAD", "/blobs/", faults.status(500), "500: HEAD sha256:[0-9a-f]{64}"),
+        ("HEAD", "/blobs/", faults.status(500), "max retries exceeded: 500: HEAD sha256:[0-9a-f]{64}"),
         ("POST", "/uploads/", faults.status(401), "unauthorized: access denied"),
     ],
 )
@@ -169,3 +169,41 @@ def test_who_leaves_a_push_leaves_it_at_once(client: Client, registry: FakeRegis
 def _keep_key(config: RegistryConfig, keys: dict[str, str]) -> None:
     config.home.mkdir(parents=True, exist_ok=True)
     (config.home / "registry-keys.json").write_text(json.dumps(keys))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("HEAD", "/blobs/"), ("POST", "/uploads/"), ("PUT", "?digest="), ("PUT", "/manifests/")]
+)
+def test_11_3_every_step_of_a_push_is_tried_again(
+    client: Client, registry: FakeRegistry, name: str, method: str, path: str
+) -> None:
+    registry.script(faults.status(503), path=path, method=method, times=2)
+    client.push(name)
+    assert registry.blobs[DIGEST] == WEIGHTS
+    assert registry.manifests
+
+
+def test_11_3_a_blob_whose_closing_answer_was_lost_is_there(client: Client, registry: FakeRegistry, name: str) -> None:
+    def lose_answer(handler: Handler) -> None:
+        registry.blobs[DIGEST] = WEIGHTS
+        faults.status(502)(handler)
+
+    registry.script(lose_answer, path=f"?digest={DIGEST.replace(':', '%3A')}", method="PUT")
+    registry.script(faults.status(404), path=f"?digest={DIGEST.replace(':', '%3A')}", method="PUT")
+    client.push(name)
+    assert registry.manifests
+
+
+@pytest.mark.parametrize(("method", "path"), [("PATCH", "/uploads/"), ("PUT", "?digest=")])
+def test_F17_a_token_that_ends_in_the_middle_is_renewed(
+    client: Client, registry: FakeRegistry, name: str, method: str, path: str
+) -> None:
+    def expire(handler: Handler) -> None:
+        registry.token = "second"
+        handler.answer()
+
+    registry.token = "first"
+    registry.script(expire, path=path, method=method)
+    client.push(name)
+    assert registry.blobs[DIGEST] == WEIGHTS
+    assert len(registry.asked("GET", "/token")) == 2
