@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
-from celery.exceptions import OperationalError, SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, OperationalError, SecurityWarning
 from celery.worker import state
 from django.conf import settings
 from kombu.exceptions import ChannelError
@@ -24,6 +24,13 @@ from kombu.exceptions import ChannelError
 CONCURRENCY: Final = 8
 _POLLING_SECONDS: Final = 0.05
 _LEAVE_SECONDS: Final = 5.0
+_BROKER_SECONDS: Final = 2.0
+"""A broker that says nothing for so long is not there: who starts a job waits for its message to go out."""
+_REDIS: Final = {
+    "visibility_timeout": 12 * 3600,
+    "socket_timeout": _BROKER_SECONDS,
+    "socket_connect_timeout": _BROKER_SECONDS,
+}
 
 BROKER_ERRORS: Final = (OSError, OperationalError, ChannelError)
 """What sending a message may raise when there is no broker to be had."""
@@ -34,7 +41,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmsite.settings")
 def broker_settings(url: str, home: Path) -> dict[str, Any]:
     """Where messages go: to Redis or another broker when a URL is given, else into a folder of this home."""
     if url:
-        return {"broker_url": url, "broker_transport_options": {"visibility_timeout": 12 * 3600}}
+        return {"broker_url": url, "broker_transport_options": _REDIS if url.startswith(("redis", "sentinel")) else {}}
     folder = home / "broker"
     return {
         "broker_url": "filesystem://localhost",
@@ -77,6 +84,7 @@ def run_worker(fd: int) -> None:
     """Work until the other end of `fd` closes or SIGTERM comes. Does not return while there is work to do; blocks."""
     make_broker_folder()
     warnings.simplefilter("ignore", SecurityWarning)  # who started `serve` decided as whom
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)  # advice for messages that are acknowledged late; ours are not
     threading.Thread(target=_leave_with_parent, args=(fd,), daemon=True).start()
     # a terminal sends Ctrl-C to the whole group; the parent decides what it means
     app.worker_main(["--quiet", "worker", "--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"])

@@ -35,6 +35,7 @@ class JobSite:
 
     home: Path
     lease_seconds: str = "60"
+    broker_url: str = ""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -44,6 +45,7 @@ class JobSite:
             "LLMSITE_LIMIT_JOB_SWEEP_SECONDS": "0.3",
             "LLMSITE_LIMIT_JOB_BEAT_SECONDS": "0.3",
             "LLMSITE_LIMIT_JOB_LEASE_SECONDS": self.lease_seconds,
+            "LLMSITE_BROKER_URL": self.broker_url,
         }
         return environment_of(self.home, "http://127.0.0.1:1") | ours
 
