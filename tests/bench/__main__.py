@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bare_loop, figures, pull, stores
+from tests.bench import bare_loop, figures, pull, pull_beside, stores
 from tests.bench.figures import NUM_CTX, NUM_SLOTS, Figure
 from tests.bench.llama_server import find_llama_server
 from tests.bench.model import STARTER, bench_model
@@ -48,6 +48,7 @@ def main() -> None:
     _measure_starter(report, yardstick)
     report.add(*stores.measure())
     report.add(pull.pull_figure())
+    report.add(*pull_beside.measure())
     if arguments.json:
         figures = [asdict(each) for each in report.figures]
         arguments.json.write_text(json.dumps({"machine": _machine(), "figures": figures}, indent=1))

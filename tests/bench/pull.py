@@ -31,14 +31,14 @@ def pull_figure(size_bytes: int = GIB) -> Figure:
     """GB/s of a pull ÷ those of copying the file and hashing the copy."""
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder) / "blob"
-        _fill(blob, size_bytes)
-        with _registry(blob) as host:
+        fill(blob, size_bytes)
+        with registry(blob) as host:
             times = [(_pull(Path(folder), host), _copy_and_hash(blob)) for _ in range(REPEATS)]
     ours, plain = (size_bytes / 1e9 / median(each) for each in zip(*times, strict=True))
     return Figure("pull over loopback ÷ plain copy and hash", ours / plain, "≥ 0.80", ours, plain, "GB/s")
 
 
-def _fill(path: Path, size_bytes: int) -> None:
+def fill(path: Path, size_bytes: int) -> None:
     with path.open("wb") as file:
         for _ in range(size_bytes // MIB):
             file.write(os.urandom(MIB))
@@ -76,7 +76,7 @@ def _copy_and_hash(blob: Path) -> float:
 
 
 @contextmanager
-def _registry(blob: Path) -> Iterator[str]:
+def registry(blob: Path) -> Iterator[str]:
     """Host and port of a registry that serves one model of these weights."""
     command = [sys.executable, "-m", "tests.bench.pull", str(blob)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
