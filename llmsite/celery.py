@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from celery.exceptions import CPendingDeprecationWarning, OperationalError, Secu
 from celery.worker import state
 from django.conf import settings
 from kombu.exceptions import ChannelError
+from kombu.transport import resolve_transport
 
 CONCURRENCY: Final = 8
 _POLLING_SECONDS: Final = 0.05
@@ -72,6 +74,18 @@ app.conf.update(
     timezone="UTC",
 )
 app.autodiscover_tasks(lambda: ["models_app"])
+
+
+def broker_fault(url: str) -> str:
+    """Why messages cannot go to such a URL, whoever listens there; empty when they can."""
+    scheme = url.partition("://")[0]
+    if scheme.startswith(("redis", "sentinel")) and find_spec("redis") is None:
+        return "the Python package redis is missing: pip install 'llmsite[redis]'"
+    try:
+        resolve_transport(scheme)
+    except (KeyError, ImportError):
+        return f"nothing here can speak {scheme}://"
+    return ""
 
 
 def make_broker_folder() -> None:

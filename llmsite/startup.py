@@ -26,6 +26,7 @@ from django.db.migrations.executor import MigrationExecutor
 from chat.services import recover
 from llmsite import env
 from llmsite.accounts.models import OwnerLink, has_admin
+from llmsite.celery import broker_fault
 from llmsite.env import Address
 from llmsite.versions import list_versions
 from models_app import catalogue, starter
@@ -136,9 +137,18 @@ def check_versions() -> None:
             raise Refused(f"{each.name} {each.found} is too old: {each.floor} or newer is needed; install llmsite again", 1)
 
 
+def check_broker() -> None:
+    """Without a way to send messages no job would start. Raises `Refused`."""
+    url = settings.LLMSITE_BROKER_URL
+    fault = broker_fault(url) if url else ""
+    if fault:
+        raise Refused(f"LLMSITE_BROKER_URL cannot be used: {fault}", 1)
+
+
 def prepare(say: Say) -> None:
     """Database, static files, starter model, catalogue, answers that a dead process left. Blocks. Raises `Refused`."""
     check_versions()
+    check_broker()
     migrate(say)
     check_admin()
     collect_static()

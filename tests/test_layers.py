@@ -80,7 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "models_app",
         "chat",
     },
-    "llmsite.startup": {"llmsite.env", "llmsite.accounts", "llmsite.versions", "models_app", "chat"},
+    "llmsite.startup": {"llmsite.env", "llmsite.celery", "llmsite.accounts", "llmsite.versions", "models_app", "chat"},
     "llmsite.accounts": {"llmsite", "llmsite.types"},
     "llmsite.accounts.management": {"llmsite.accounts", "llmsite.serve", "llmsite.startup", "llmsite.types", "llmsite.env"},
     "llmsite.urls": {"*"},

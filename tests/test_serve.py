@@ -212,6 +212,11 @@ def test_rule_4_open_to_others_has_to_be_meant(environ: dict[str, str], code: in
     assert words in line
 
 
+def test_a_broker_that_nothing_here_can_speak_to_is_refused(tmp_path: Path) -> None:
+    code, text = refuse(tmp_path / "home", "127.0.0.1:1", LLMSITE_BROKER_URL="carrier-pigeon://loft")
+    assert (code, text) == (1, "llmsite: LLMSITE_BROKER_URL cannot be used: nothing here can speak carrier-pigeon://")
+
+
 def test_rule_4_a_home_that_others_can_read_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o755)
