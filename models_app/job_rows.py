@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -22,7 +22,7 @@ from llmsite.types.codec import from_builtins, to_builtins
 from llmsite.types.errors import Canceled, EngineError, LlmsiteError, to_wire
 from models_app import owners
 from models_app.layer_hints import hint
-from models_app.models import Job, JobState
+from models_app.models import OPEN_STATES, Job, JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,20 @@ def startable(at_once: Mapping[str, int]) -> list[int]:
             running[kind] += 1
             found.append(job_id)
     return found
+
+
+def needed_digests() -> set[str]:
+    """Blobs that no model names yet and that jobs go on with: those that wait or run, and pulls that stopped."""
+    is_stopped_pull = Q(kind="pull", state__in=(JobState.FAILED, JobState.CANCELED))
+    jobs = Job.objects.filter(Q(state__in=OPEN_STATES) | is_stopped_pull)
+    found: set[str] = set()
+    for request, frames in jobs.values_list("request", "frames"):
+        found.update(each["digest"] for each in frames if each.get("digest"))
+        found.update(digest for key in _FILES for digest in (request.get(key) or {}).values())
+    return found
+
+
+_FILES: Final = ("files", "adapters", "draft_files")
 
 
 def prune() -> None:

@@ -29,8 +29,10 @@ def check_format(blobs: BlobStore, files: Mapping[str, str]) -> None:
 
 def read_part(blobs: BlobStore, path: str, digest: str, read: Read) -> Part:
     """What one file is. Raises `LoadFailed` when it was never uploaded, `InvalidRequest`, `InvalidModelFile`."""
-    if not blobs.has(digest):
-        raise LoadFailed(f"open {digest}: no such file or directory")
+    try:
+        blobs.touch(digest)  # from here on a sweep leaves it until the model is made
+    except NotFound as error:
+        raise LoadFailed(f"open {digest}: no such file or directory") from error
     if not _starts_as_gguf(blobs, digest):
         raise InvalidRequest("supplied file was not in GGUF format")
     facts = read(digest)

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from llmsite import backend
 from llmsite.celery import BROKER_ERRORS, app, make_broker_folder
-from models_app import catalogue
+from models_app import catalogue, job_rows
 from models_app.job_worker import JobWorker
 
 logger = logging.getLogger(__name__)
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 @app.task(name="models.sweep_store")
 def sweep_store() -> None:
-    """Remove blobs that no model uses, unless OLLAMA_NOPRUNE says otherwise, and make the catalogue current (catalogue 10.5)."""
+    """Remove blobs that no model and no job needs, unless OLLAMA_NOPRUNE is set; make the catalogue current (catalogue 10.5)."""
     if settings.LLMSITE_PRUNES:
-        backend.get_store().sweep(time.time())
+        backend.get_store().sweep(time.time(), job_rows.needed_digests())
     catalogue.sync()
 
 

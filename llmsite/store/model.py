@@ -233,16 +233,17 @@ class ModelStore:
         with self.manifests.locked(exclusive=True):
             self._remove_unused(digests)
 
-    def sweep(self, now: float) -> int:
+    def sweep(self, now: float, kept: Iterable[str] = ()) -> int:
         """Remove what nobody uses and is older than an hour; returns how many blobs went. `now`: seconds since 1970.
 
-        Nothing goes while a manifest cannot be read, since its blobs are not known (catalogue 10.5).
+        `kept`: digests that are needed though no model names them yet. Nothing goes while a manifest cannot be read, since its
+        blobs are not known (catalogue 10.5).
         """
         with self.manifests.locked(exclusive=True):
             used = self._used_digests()
             if used is None:
                 return 0
-            removed = self.blobs.sweep(used, now)
+            removed = self.blobs.sweep(used.union(kept), now)
             self.manifests.sweep(now)
             return removed
 

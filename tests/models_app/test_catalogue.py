@@ -18,7 +18,8 @@ from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
 from models_app import catalogue, findings, services, tasks
 from models_app.admin import BlobAdmin, ModelAdmin
-from models_app.models import Blob, Model
+from models_app.model_files import read_part
+from models_app.models import Blob, Job, JobState, Model
 from models_app.tasks import sweep_store
 from tests.store.gguf_files import BOOL, TEXT, U32, GgufFile, model_metadata, scalar
 
@@ -272,6 +273,35 @@ def test_the_sweep_removes_what_nobody_uses(store: ModelStore, settings: Any) ->
     sweep_store()
     assert not store.blobs.has(unused)
     assert names() == ["a:latest"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "stays"),
+    [
+        ("pull", JobState.RUNNING, True),
+        ("pull", JobState.FAILED, True),
+        ("pull", JobState.CANCELED, True),
+        ("pull", JobState.DONE, False),
+        ("create", JobState.QUEUED, True),
+        ("create", JobState.FAILED, False),
+    ],
+)
+def test_the_sweep_leaves_what_a_job_goes_on_with(store: ModelStore, kind: str, state: JobState, stays: bool) -> None:
+    loaded, given = store.blobs.put(b"loaded"), store.blobs.put(b"given")
+    for digest in (loaded, given):
+        os.utime(store.blobs.path(digest), (1, 1))
+    frames = [{"status": "begin"}, {"status": "pulling", "digest": loaded, "total": 6, "completed": 6}]
+    Job.objects.create(kind=kind, name="m", state=state, frames=frames, request={"files": {"x.gguf": given}, "adapters": None})
+    sweep_store()
+    assert [store.blobs.has(digest) for digest in (loaded, given)] == [stays, stays]
+
+
+def test_a_file_that_is_being_read_is_young_again(store: ModelStore) -> None:
+    digest = store.blobs.put(GgufFile().encode())
+    os.utime(store.blobs.path(digest), (1, 1))
+    read_part(store.blobs, "x.gguf", digest, lambda _: GgufFacts(architecture="llama"))
+    sweep_store()
+    assert store.blobs.has(digest)
 
 
 def test_the_admin_looks_and_does_not_touch(store: ModelStore, rf: RequestFactory) -> None:

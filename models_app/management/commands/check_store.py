@@ -18,7 +18,7 @@ from llmsite.store.check import StoreReport, check_store
 from llmsite.types.errors import LlmsiteError
 from llmsite.types.limits import GIB
 from llmsite.versions import Version, list_versions
-from models_app import catalogue
+from models_app import catalogue, job_rows
 
 _CANNOT: Final = 2
 _STOPPED: Final = 130
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             with _Progress(self.stderr) as progress:
                 report = check_store(store, progress.show, is_quick=options["quick"])
             catalogue.rebuild((*report.put_aside, *report.unreadable))
-            num_swept = store.sweep(time.time()) if settings.LLMSITE_PRUNES else 0
+            num_swept = store.sweep(time.time(), job_rows.needed_digests()) if settings.LLMSITE_PRUNES else 0
         except (startup.Refused, LlmsiteError, OSError) as error:
             raise CommandError(f"the store cannot be checked: {error}", returncode=_CANNOT) from error
         except KeyboardInterrupt as error:
