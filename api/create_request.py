@@ -20,6 +20,7 @@ from llmsite.types.request import CreateRequest
 
 _STRING_MAP: Final = "map[string]string"
 _LARGEST_FLOAT: Final = sys.float_info.max
+_LARGEST_COUNT: Final = 2**63 - 1
 
 
 def parse_create(body: bytes, limits: Limits) -> tuple[CreateRequest, bool]:
@@ -137,7 +138,7 @@ def _info_text(key: str, value: Any) -> str:
 def _info_count(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRequest(f'info field "{key}" must be a number')
-    if value < 0 or value != int(value):
+    if not 0 <= value <= _LARGEST_COUNT or value != int(value):
         raise InvalidRequest(f'info field "{key}" must be a non-negative integer')
     return int(value)
 

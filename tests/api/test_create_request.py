@@ -88,6 +88,14 @@ def test_a_number_that_no_float_holds_is_refused(number: str) -> None:
         parse_create(f'{{"model":"m","from":"b","parameters":{{"a":[{{"b":{number}}}]}}}}'.encode(), Limits())
 
 
+@pytest.mark.parametrize("number", ["1e400", "1e30", "9" * 40, str(2**63), "1.5", "-1"])
+@pytest.mark.parametrize("key", ["context_length", "embedding_length"])
+def test_2_18_a_count_that_is_none_is_refused(key: str, number: str) -> None:
+    body = f'{{"model":"m","from":"b","info":{{"{key}":{number}}}}}'.encode()
+    with pytest.raises(InvalidRequest, match=rf'^info field "{key}" must be a non-negative integer$'):
+        parse_create(body, Limits())
+
+
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
