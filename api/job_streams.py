@@ -45,12 +45,14 @@ def frame(progress: Progress) -> bytes:
 
 
 async def _whole(frames: Frames) -> HttpResponseBase:
+    last: Progress | None = None
     async with aclosing(frames):
         try:
-            seen = [progress async for progress in frames]
+            async for progress in frames:
+                last = progress
         except LlmsiteError as error:
             return error_response(error, PLAIN_JSON)
-    return HttpResponse(frame(seen[-1] if seen else _nothing()), content_type=PLAIN_JSON)
+    return HttpResponse(frame(last or _nothing()), content_type=PLAIN_JSON)
 
 
 async def _first(frames: Frames) -> Progress:

@@ -89,7 +89,7 @@ class ProgressLines:
                 if not frame.digest:
                     self.set_status(frame.status)
                 elif frame.completed or not skips_empty:
-                    self.set_bar(frame.digest, label(frame), frame)
+                    self.set_bar(f"{frame.status} {frame.digest}", label(frame), frame)
 
     def _add(self, line: StatusLine | BarLine) -> None:
         self._lines.append(line)

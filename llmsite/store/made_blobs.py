@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 
 from llmsite.store.blobs import BlobStore
-from llmsite.types.errors import LoadFailed
+from llmsite.types.errors import LoadFailed, NotFound
 from llmsite.types.limits import MIB
 
 
@@ -30,12 +30,12 @@ class MadeBlob:
         if not self._is_in_place():
             raise LoadFailed("the file that was being made was removed or replaced")
         digest = self._hash(check)
-        is_new = not self._blobs.has(digest)
-        if not is_new:
+        try:
             self._blobs.touch(digest)
-            return digest, False
-        self._blobs.publish(self._file.fileno(), self.path, digest)
-        return digest, True
+        except (NotFound, LoadFailed):  # not there, or no more, or something else in its place
+            self._blobs.publish(self._file.fileno(), self.path, digest)
+            return digest, True
+        return digest, False
 
     def _is_in_place(self) -> bool:
         """Whether the name still leads to the file we hold: nothing else may get a digest."""

@@ -97,6 +97,14 @@ async def test_bars_keep_the_order_in_which_they_began():
     assert [line.split(":")[0] for line in stream.getvalue().splitlines()] == ["pulling a", "pulling b"]
 
 
+async def test_two_steps_that_share_a_digest_have_a_bar_each():
+    stream = io.StringIO()
+    async with ProgressLines(stream) as lines:
+        both = [Progress(status, "made", 20, 20) for status in ("merging", "quantizing")]
+        await lines.follow(frames(*both, Progress("success")), lambda progress: f"{progress.status}:")
+    assert [line.split(":")[0] for line in stream.getvalue().splitlines()] == ["merging", "quantizing", "success"]
+
+
 async def test_9_5_after_an_error_the_lines_reached_so_far_stay():
     stream = io.StringIO()
 
