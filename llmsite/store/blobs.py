@@ -82,7 +82,12 @@ class BlobStore:
     def open(self, digest: str) -> BufferedReader:
         """The blob to read; close it. Raises `NotFound`, `LoadFailed`."""
         self.size(digest)
-        return os.fdopen(os.open(self.path(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        try:
+            return os.fdopen(os.open(self.path(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        except FileNotFoundError as error:
+            raise NotFound(f"blob {digest} is missing, pull the model again") from error
+        except OSError as error:
+            raise LoadFailed(f"blob {digest} cannot be read: {error.strerror}") from error
 
     def digests(self) -> Iterator[tuple[str, int]]:
         """Digest and size of every blob."""

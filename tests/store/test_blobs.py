@@ -402,3 +402,14 @@ def test_a_part_can_be_taken_back(blobs: BlobStore) -> None:
 
 def test_the_sweep_of_no_folder_does_nothing(blobs: BlobStore) -> None:
     assert blobs.sweep((), 0) == 0
+
+
+def test_a_blob_that_vanishes_or_refuses_while_it_is_opened_is_told(blobs: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = blobs.put(b"content")
+    monkeypatch.setattr(blobs, "size", lambda _: 7)  # what was seen a moment before
+    blobs.remove(digest)
+    with pytest.raises(NotFound, match="is missing"):
+        blobs.open(digest)
+    blobs.path(digest).symlink_to("elsewhere")
+    with pytest.raises(LoadFailed, match="cannot be read"):
+        blobs.open(digest)
