@@ -18,14 +18,23 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 NOT_ALLOWED: Final = "registry host not allowed"
 # metadata services that stand outside 169.254.0.0/16
 _METADATA: Final = frozenset(
-    ipaddress.ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
+    map(
+        ipaddress.ip_address,
+        (
+            *("100.100.100.200", "168.63.129.16", "192.0.0.192"),
+            *("fd00:ec2::254", "fd00:ec2::23", "fd00:42::42", "fd20:ce::254"),
+        ),
+    )
 )
-_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def resolve(host: str, port: int, config: RegistryConfig) -> list[str]:
     """Addresses of a host in the order to try, as literals. Blocks. Raises `Forbidden` if one may not be reached, `OSError`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or too long
+        raise socket.gaierror(socket.EAI_NONAME, "no such host") from error
     literals = list(dict.fromkeys(str(answer[4][0]) for answer in found))
     is_listed = config.lists(host) or config.lists(f"{host}:{port}")
     for literal in literals:
@@ -43,7 +52,8 @@ def require_allowed(literal: str, config: RegistryConfig, *, is_listed: bool) ->
 
 
 def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or is_site_local)
 
 
 def _meanings(address: Address) -> list[Address]:
@@ -52,7 +62,7 @@ def _meanings(address: Address) -> list[Address]:
         return [address]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return [ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)]
     carried = [address.sixtofour, *(address.teredo or ())]
     return [address, *(each for each in carried if each is not None)]

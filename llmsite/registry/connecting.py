@@ -44,8 +44,8 @@ def proxy_for(scheme: str, host: str, config: RegistryConfig) -> str:
 
 def _matches(host: str, pattern: str) -> bool:
     """Whether a word of NO_PROXY means this host: `*`, its name, or a domain it lies in."""
-    name = pattern.lstrip(".")
-    return pattern == "*" or host == name or host.endswith(f".{name}")
+    name = pattern.lstrip(".").lower()
+    return pattern == "*" or host.lower() == name or host.lower().endswith(f".{name}")
 
 
 def _direct(host: str, port: int, config: RegistryConfig) -> socket.socket:

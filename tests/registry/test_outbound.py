@@ -30,6 +30,7 @@ from tests.registry.fake_registry import FakeRegistry, Handler, digest_of, runni
 LOOPBACK = (
     *("127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "017700000001", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.254"),
     *("0", "0.0.0.0", "localhost", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::7f00:1", "2002:7f00:1::", "::"),
+    *("64:ff9b:1:7f00:0:100:808:808", "fec0::2"),
 )
 PRIVATE = (
     *(
@@ -58,7 +59,16 @@ PRIVATE = (
 )
 ALWAYS = (
     *("169.254.169.254", "169.254.1", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "::ffff:169.254.169.254"),
-    *("64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::1", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+    *(
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+        "fe80::1",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+    ),
 )
 
 
@@ -96,6 +106,12 @@ def test_T65_this_is_reached_by_nobody(client: Client, host: str) -> None:
     config = replace(client.config, allowed_hosts=(host, f"{host}:9"))
     with Outbound(config) as outbound, pytest.raises(Forbidden, match=r"^registry host not allowed$"):
         outbound.fetch(Request("GET", _url(host), is_insecure=True))
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_a_host_that_no_name_service_can_know_is_told(client: Client, host: str) -> None:
+    with Outbound(client.config) as outbound, pytest.raises(RegistryError, match="no such host"):
+        outbound.fetch(Request("GET", f"http://{host}:9/", is_insecure=True))
 
 
 @pytest.mark.usefixtures("no_packets")
@@ -263,7 +279,7 @@ def test_tls_is_checked_under_the_hosts_own_name(
     [("a.example", "http://p:1"), ("in.example", ""), ("x.in.example", ""), ("notin.example", "http://p:1"), ("127.0.0.1", "")],
 )
 def test_proxies_are_asked_as_configured(client: Client, host: str, expected: str) -> None:
-    config = replace(client.config, https_proxy="http://p:1", unproxied_hosts=(".in.example", "127.0.0.1"))
+    config = replace(client.config, https_proxy="http://p:1", unproxied_hosts=(".In.Example", "127.0.0.1"))
     assert proxy_for("https", host, config) == expected
     assert proxy_for("http", host, config) == ""
 
