@@ -192,7 +192,7 @@ class Leaver:
 def test_F18_twenty_callers_share_one_download(client: Client, registry: FakeRegistry) -> None:
     weights = random_bytes(1024 * KIB)
     registry.add_model("library/m", weights)
-    registry.pace_seconds = 0.01
+    registry.pace_seconds = 0.06  # slow enough for everybody to come while it runs
     streams: list[list[Progress]] = [[] for _ in range(20)]
     name = ModelName.parse(f"{registry.host}/library/m")
     start = threading.Barrier(20)
@@ -215,7 +215,7 @@ def test_F18_twenty_callers_share_one_download(client: Client, registry: FakeReg
 def test_F18_who_leaves_stops_only_himself_until_the_last_one(client: Client, registry: FakeRegistry) -> None:
     weights = random_bytes(1024 * KIB)
     registry.add_model("library/m", weights)
-    registry.pace_seconds = 0.01
+    registry.pace_seconds = 0.06  # slow enough for everybody to come while it runs
     digest = digest_of(weights)
     name = ModelName.parse(f"{registry.host}/library/m")
     outcomes: list[str] = []
