@@ -49,7 +49,7 @@ def _push_layer(registry: Registry, store: ModelStore, layer: Layer, report: Rep
         short = layer.digest.removeprefix("sha256:")[:12]
         report(Progress(f"pushing {short}", layer.digest, layer.size_bytes, completed))
 
-    if retried(lambda: registry.has_blob(layer.digest), store.limits, check):
+    if registry.has_blob(layer.digest):  # asked once, as Ollama does: a registry that is not there is told at once
         frame(layer.size_bytes)
         return
     upload(registry, store.blobs, layer, report=frame, check=check)

@@ -103,7 +103,7 @@ def test_11_3_a_part_that_fails_is_sent_again(client: Client, registry: FakeRegi
         ("POST", "/uploads/", faults.status(403, b"denied"), "http status 403: denied"),
         ("PUT", "/uploads/", faults.status(400, b"bad digest"), "http status 400: bad digest"),
         ("PUT", "/manifests/", faults.status(413, b"too big"), "413: too big"),
-        ("HEAD", "/blobs/", faults.status(500), "max retries exceeded: 500: HEAD sha256:[0-9a-f]{64}"),
+        ("HEAD", "/blobs/", faults.status(500), "500: HEAD sha256:[0-9a-f]{64}"),
         ("POST", "/uploads/", faults.status(401), "unauthorized: access denied"),
     ],
 )
@@ -171,10 +171,8 @@ def _keep_key(config: RegistryConfig, keys: dict[str, str]) -> None:
     (config.home / "registry-keys.json").write_text(json.dumps(keys))
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("HEAD", "/blobs/"), ("POST", "/uploads/"), ("PUT", "?digest="), ("PUT", "/manifests/")]
-)
-def test_11_3_every_step_of_a_push_is_tried_again(
+@pytest.mark.parametrize(("method", "path"), [("POST", "/uploads/"), ("PUT", "?digest="), ("PUT", "/manifests/")])
+def test_11_3_every_step_that_sends_is_tried_again(
     client: Client, registry: FakeRegistry, name: str, method: str, path: str
 ) -> None:
     registry.script(faults.status(503), path=path, method=method, times=2)
