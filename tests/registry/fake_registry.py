@@ -67,6 +67,8 @@ class FakeRegistry:
         self.realm = ""
         self.key = ""
         self.pace_seconds = 0.0
+        self.flow = threading.Event()  # cleared: no bytes of blobs go out
+        self.flow.set()
         self.etag = True
         self.redirects_to = ""
         self.redirects_uploads = False
@@ -86,6 +88,7 @@ class FakeRegistry:
 
     def stop(self) -> None:
         self.closing.set()
+        self.flow.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -236,6 +239,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_piece(self, digest: str, data: bytes) -> None:
         """Bytes of a blob, paced and counted."""
+        self.registry.flow.wait()
         for start in range(0, len(data), CHUNK):
             piece = data[start : start + CHUNK]
             if self.registry.pace_seconds and self.registry.closing.wait(self.registry.pace_seconds):

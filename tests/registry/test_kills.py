@@ -25,6 +25,8 @@ SIZE = 512 * KIB
 WEIGHTS = random_bytes(SIZE)
 DIGEST = digest_of(WEIGHTS)
 LIMITS = {"pull_part_bytes": 64 * KIB, "pull_record_bytes": 16 * KIB, "pull_connections": 4, "pull_backoff_seconds": 0.001}
+KILLS_OF_ONE = 15
+"""A pull that was killed so often is left to finish, so that a busy machine gets through too."""
 LOST_PER_KILL = 4 * (16 * KIB + 32 * KIB + CHUNK + 256 * KIB)
 """For each of four connections: what was not yet recorded, the buffers of both sides, the piece that was just counted."""
 
@@ -114,7 +116,7 @@ def test_F07_a_pull_killed_at_random_times(puller: Puller, registry: FakeRegistr
         number += 1
         registry.sent.clear()
         kills = 0
-        while not _pull_or_kill(puller, root, name, chance.uniform(0.001, 0.12 * (1 + kills / 4))):
+        while not _pull_or_kill(puller, root, name, chance.uniform(0.001, 0.12) if kills < KILLS_OF_ONE else 0):
             _require_sound(root, name)
             kills += 1
         num_kills += kills
@@ -123,7 +125,7 @@ def test_F07_a_pull_killed_at_random_times(puller: Puller, registry: FakeRegistr
 
 
 def _pull_or_kill(puller: Puller, root: Path, name: str, kill_after: float) -> bool:
-    """Whether the pull got through before so many seconds. They grow with each kill, for a busy machine gets through too."""
+    """Whether the pull got through before so many seconds; 0 lets it go on to its end."""
     puller.start(root, name, kill_after=kill_after)
     status = puller.wait()
     assert status in (0, -signal.SIGALRM)

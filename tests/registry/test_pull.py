@@ -189,17 +189,37 @@ class Leaver:
             raise Canceled("canceled")
 
 
+class Gathering:
+    """Lets the registry send once so many callers wait for the blob, so that none comes when it is there already."""
+
+    def __init__(self, registry: FakeRegistry, digest: str, num_callers: int) -> None:
+        self._registry, self._digest, self._num_callers = registry, digest, num_callers
+        self._waiting: set[int] = set()
+        registry.flow.clear()
+
+    def note(self, frame: Progress) -> None:
+        """A frame came to the caller of this thread: who is told of the blob has joined its download."""
+        if frame.digest != self._digest:
+            return
+        self._waiting.add(threading.get_ident())
+        if len(self._waiting) == self._num_callers:
+            self._registry.flow.set()
+
+
 def test_F18_twenty_callers_share_one_download(client: Client, registry: FakeRegistry) -> None:
     weights = random_bytes(1024 * KIB)
     registry.add_model("library/m", weights)
     registry.pace_seconds = 0.06  # slow enough for everybody to come while it runs
     streams: list[list[Progress]] = [[] for _ in range(20)]
     name = ModelName.parse(f"{registry.host}/library/m")
-    start = threading.Barrier(20)
+    gathering = Gathering(registry, digest_of(weights), 20)
 
     def call(frames: list[Progress]) -> None:
-        start.wait()
-        pull(client.store, name, insecure=True, report=frames.append, check=lambda: None, config=client.config)
+        def report(frame: Progress) -> None:
+            frames.append(frame)
+            gathering.note(frame)
+
+        pull(client.store, name, insecure=True, report=report, check=lambda: None, config=client.config)
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(call, streams))
@@ -219,11 +239,12 @@ def test_F18_who_leaves_stops_only_himself_until_the_last_one(client: Client, re
     digest = digest_of(weights)
     name = ModelName.parse(f"{registry.host}/library/m")
     outcomes: list[str] = []
+    gathering = Gathering(registry, digest, 6)
 
     def call(leaves_after: int) -> None:
         check = Leaver(registry, digest, leaves_after)
         try:
-            pull(client.store, name, insecure=True, report=lambda _: None, check=check, config=client.config)
+            pull(client.store, name, insecure=True, report=gathering.note, check=check, config=client.config)
             outcomes.append("success")
         except Canceled:
             outcomes.append("left")
