@@ -23,6 +23,8 @@ from django.conf import settings
 from kombu.exceptions import ChannelError
 from kombu.transport import resolve_transport
 
+from llmsite.priority import step_back
+
 CONCURRENCY: Final = 8
 _POLLING_SECONDS: Final = 0.05
 _LEAVE_SECONDS: Final = 5.0
@@ -96,6 +98,7 @@ def make_broker_folder() -> None:
 
 def run_worker(fd: int) -> None:
     """Work until the other end of `fd` closes or SIGTERM comes. Does not return while there is work to do; blocks."""
+    step_back()
     make_broker_folder()
     warnings.simplefilter("ignore", SecurityWarning)  # who started `serve` decided as whom
     warnings.simplefilter("ignore", CPendingDeprecationWarning)  # advice for messages that are acknowledged late; ours are not

@@ -21,6 +21,7 @@ import msgspec
 from llmsite.engine import llama
 from llmsite.engine.cores import count_threads
 from llmsite.engine.quantize import Advanced, Check, Finished, Merge, Planned, Quantize, Refused, Reply, Task
+from llmsite.priority import step_back
 from llmsite.sandbox import allow_only, code_folders
 from llmsite.store.disk import reporting_full_disk
 from llmsite.store.gguf import gather_facts
@@ -30,7 +31,6 @@ from llmsite.store.gguf_merge import read_parts
 from llmsite.types.errors import EngineError, LlmsiteError, NotEnoughMemory, StorageFull, to_wire
 from llmsite.types.limits import MIB, Limits
 
-_NICE: Final = 10
 _FILES: Final = 32
 _THREAD_BYTES: Final = 16 * MIB
 _LEAST_CPU_SECONDS: Final = 600
@@ -200,7 +200,7 @@ def _end_with_parent(target: str) -> None:
 
 def main() -> None:
     channel = Channel()
-    os.nice(_NICE)  # people are being answered meanwhile
+    step_back()  # people are being answered meanwhile
     llama.initialize()
     task: Task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     try:

@@ -42,6 +42,8 @@ def fill(path: Path, size_bytes: int) -> None:
     with path.open("wb") as file:
         for _ in range(size_bytes // MIB):
             file.write(os.urandom(MIB))
+        file.flush()
+        os.fsync(file.fileno())  # nothing of it is written to the disk any more while we measure
 
 
 def _pull(folder: Path, host: str) -> float:

@@ -1,6 +1,6 @@
 """A pull of 1 GiB through `llmsite serve`: what it costs in memory, and what it takes from an answer beside it.
 
-The answer computes with one thread; the job worker and the registry share the last core.
+First everybody may use every core; then the answer computes with one thread, and job worker and registry share the last core.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.bench.streams import Stream, ask
 
 _SAMPLE_SECONDS = 0.02
 _NUM_ALONE = 60
-"""Tokens before the pull, whose speed is that of the answer alone."""
+"""Tokens before the pull, and again behind it, whose speed is that of the answer alone."""
 _NUM_TOKENS = 1000
 
 
@@ -36,13 +36,21 @@ def measure(size_bytes: int = GIB) -> list[Figure]:
         blob = Path(folder) / "blob"
         fill(blob, size_bytes)
         with registry(blob) as host, llmsite(bench_model(), "bench") as ours:
-            _share_last_core()
             growth, rest = _growth(ours, host)
-            rates = [asyncio.run(_rates(ours, host)) for _ in range(REPEATS)]
-    beside, alone = (median(each) for each in zip(*rates, strict=True))
+            free_beside, free_alone = _medians(ours, host, os.cpu_count() or 1)
+            _share_last_core()
+            beside, alone = _medians(ours, host, 1)
     return [
         Figure("server and worker memory during a 1 GiB pull, MiB more", growth, "≤ 128", growth, rest, "MiB"),
         Figure("an answer beside a pull ÷ alone, one core each", beside / alone, "≥ 0.90", beside, alone, "tokens/s"),
+        Figure(
+            "an answer beside a pull ÷ alone, every core for both",
+            free_beside / free_alone,
+            "",
+            free_beside,
+            free_alone,
+            "tokens/s",
+        ),
     ]
 
 
@@ -85,15 +93,27 @@ def _growth(ours: Running, host: str) -> tuple[float, float]:
     return (peak - before) / MIB, before / MIB
 
 
-async def _rates(ours: Running, host: str) -> tuple[float, float]:
-    """Tokens per second of one answer, beside the pull and before it."""
+def _medians(ours: Running, host: str, num_thread: int) -> tuple[float, float]:
+    rates = [asyncio.run(_rates(ours, host, num_thread)) for _ in range(REPEATS)]
+    beside, alone = (median(each) for each in zip(*rates, strict=True))
+    return beside, alone
+
+
+async def _rates(ours: Running, host: str, num_thread: int) -> tuple[float, float]:
+    """Tokens per second of one answer beside the pull, and around it: an answer slows down as its context grows."""
     stream = Stream(mark=_NUM_ALONE)
-    answer = asyncio.create_task(ask(ours.target, digits(32), _NUM_TOKENS, stream, num_thread=1, num_ctx=2048))
+    answer = asyncio.create_task(ask(ours.target, digits(32), _NUM_TOKENS, stream, num_thread=num_thread, num_ctx=2048))
     await stream.reached.wait()
     began, ended = await asyncio.to_thread(_pull, ours, host)
+    stream.mark_next(_NUM_ALONE)
+    await stream.reached.wait()
     answer.cancel()
     beside = [each for each in stream.arrivals if began <= each <= ended]
-    return (len(beside) - 1) / (beside[-1] - beside[0]), (_NUM_ALONE - 1) / (stream.arrivals[_NUM_ALONE - 1] - stream.arrivals[0])
+    return _rate(beside), (_rate(stream.arrivals[:_NUM_ALONE]) + _rate(stream.arrivals[-_NUM_ALONE:])) / 2
+
+
+def _rate(arrivals: list[float]) -> float:
+    return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
 
 
 def _resident(processes: list[psutil.Process]) -> int:

@@ -20,6 +20,11 @@ class Stream:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once `mark` tokens have come."""
 
+    def mark_next(self, num_tokens: int) -> None:
+        """`reached` is set anew once so many more have come."""
+        self.mark = len(self.arrivals) + num_tokens
+        self.reached.clear()
+
     @property
     def first_token(self) -> float:
         """Seconds from the request to the first token."""
