@@ -9,6 +9,8 @@ from typing import Final
 from llmsite.types.errors import RegistryError
 from llmsite.types.limits import Limits
 
+RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses that another try may cure."""
 _GO_REASONS: Final[dict[type[OSError], str]] = {
     ConnectionRefusedError: "connect: connection refused",
     ConnectionResetError: "read: connection reset by peer",

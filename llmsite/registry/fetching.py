@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
 
-from llmsite.registry.faults import RangesIgnored, TransferFault
+from llmsite.registry.faults import RETRIED, RangesIgnored, TransferFault
 from llmsite.registry.outbound import Reply
 from llmsite.registry.partial import Part, PartialBlob
 from llmsite.types.errors import Canceled, RegistryError, Unauthorized
@@ -23,7 +23,6 @@ from llmsite.types.limits import KIB, MIB, Limits
 _READ_BYTES: Final = 256 * KIB
 _HASH_BYTES: Final = MIB
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
-_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class BlobSource(Protocol):
@@ -185,7 +184,7 @@ def _check_status(reply: Reply) -> None:
     status = reply.status
     if status in (200, 206):
         return
-    if status in _RETRIED or status == 416:
+    if status in RETRIED or status == 416:
         raise TransferFault(f"{status}: {reply.words()}", reply.wait_seconds)
     if status == 404:
         raise RegistryError("file does not exist")

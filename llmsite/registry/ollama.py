@@ -10,7 +10,7 @@ import msgspec
 from llmsite.registry.auth import DENIED, Credentials
 from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
-from llmsite.registry.faults import TransferFault
+from llmsite.registry.faults import RETRIED, TransferFault
 from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
 from llmsite.store import manifest as media
 from llmsite.store.manifest import Manifest, decode_manifest
@@ -20,8 +20,6 @@ from llmsite.types.name import ModelName
 
 MISSING: Final = "file does not exist"
 _LAYER_PREFIX: Final = "application/vnd.ollama.image."
-RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that another try may cure."""
 _TENSOR: Final = "application/vnd.ollama.image.tensor"
 
 

@@ -13,8 +13,8 @@ from io import BufferedReader
 from typing import Final
 from urllib.parse import quote, urljoin
 
-from llmsite.registry.faults import TransferFault
-from llmsite.registry.ollama import RETRIED, Registry
+from llmsite.registry.faults import RETRIED, TransferFault
+from llmsite.registry.ollama import Registry
 from llmsite.registry.outbound import Reply, Request
 from llmsite.registry.steps import retried
 from llmsite.store.blobs import BlobStore
