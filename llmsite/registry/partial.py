@@ -143,16 +143,24 @@ class PartialBlob:
                 self.record(part)
 
     def rewind(self, part: Part) -> None:
-        """Forget a part's bytes: they will be written again, perhaps others, so what was hashed counts no more."""
+        """Forget a part's bytes: they will be written again, perhaps others, so what was hashed counts no more.
+
+        The record says so on disk first: whoever resumes must not take a mixture for what it counted. Raises `StorageFull`.
+        """
         part.completed, part.etag = 0, ""
+        with reporting_full_disk():
+            if self.record(part):
+                disk.sync(self._records[part.number])
         self._first_open = 0
         self.num_rewinds += 1
 
-    def record(self, part: Part) -> None:
-        """Remember on disk how far a part is."""
-        if self._keeps_records and part.recorded != part.completed:
-            disk.write_at(self._records[part.number], _encode(part), 0)
-            part.recorded = part.completed
+    def record(self, part: Part) -> bool:
+        """Remember on disk how far a part is; whether that was to be changed."""
+        if not self._keeps_records or part.recorded == part.completed:
+            return False
+        disk.write_at(self._records[part.number], _encode(part), 0)
+        part.recorded = part.completed
+        return True
 
     def read(self, position: int, buffer: memoryview) -> int:
         """Bytes read back into `buffer` from `position`."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmsite.registry.partial import partial_path
+from llmsite.registry.partial import PartialBlob, partial_path, recorded_bytes
 from llmsite.registry.pull import pull
 from llmsite.types.errors import RegistryError
 from llmsite.types.limits import KIB
@@ -248,6 +248,21 @@ def test_F14_bytes_that_come_a_second_time_are_hashed_a_second_time(client: Clie
     _pull(client, registry)
     assert len(registry.asked("GET", DIGEST)) == 4
     client.require_clean()
+
+
+def test_F07_bytes_that_were_given_up_are_not_resumed_from(client: Client) -> None:
+    """A process that is killed between giving a part up and writing it again leaves no record that counts the old bytes."""
+    blobs = client.store.blobs
+    partial = PartialBlob.take(blobs, DIGEST, SIZE)
+    assert partial is not None
+    with partial:
+        part = partial.parts[0]
+        partial.write(part, WEIGHTS[: part.size_bytes])
+        assert recorded_bytes(blobs, DIGEST) == part.size_bytes
+        partial.rewind(part)
+        assert recorded_bytes(blobs, DIGEST) == 0
+        partial.write(part, b"others")
+        assert recorded_bytes(blobs, DIGEST) == 0
 
 
 def test_F15_attempts_are_bounded_even_when_each_brings_a_little(client: Client, registry: FakeRegistry) -> None:
