@@ -44,7 +44,7 @@ _PLAIN_TYPES: Final = ("F16", "BF16", _UNKNOWN)
 def run(run: JobRun) -> None:
     """Make the model that the job's request asks for. Raises from `types/errors.py`; then the store is as it was."""
     request = from_builtins(run.request, CreateRequest)
-    store = backend.get_store()
+    store = backend.get_store().guarded(run.confirm)
     name = store.canonical(ModelName.parse(request.model))
     with LazyInspector(store.blobs) as inspector, _tidy(store) as made:
         work = _Work(run, request, store, inspector, made)

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from llmsite.types.chunk import Progress
 from llmsite.types.codec import from_builtins, to_builtins
-from llmsite.types.errors import Canceled, EngineError, LlmsiteError, to_wire
+from llmsite.types.errors import Canceled, EngineError, LlmsiteError, from_wire, to_wire
 from models_app import owners
 from models_app.layer_hints import hint
 from models_app.models import OPEN_STATES, Job, JobState
@@ -115,7 +115,7 @@ def _is_lost(job: Job) -> bool:
 
 def _after_loss(job: Job) -> dict[str, Any]:
     if job.is_cancel_requested:
-        return end_of(canceled(job.kind))
+        return end_of(_reason(job))
     if job.num_starts >= settings.LLMSITE_LIMITS.job_starts:
         text = f"the {job.kind} of {job.name} was given up: its worker ended {job.num_starts} times before it got any further"
         return end_of(EngineError(text))
@@ -152,6 +152,32 @@ def prune() -> None:
     finished = Job.objects.exclude(state__in=(JobState.QUEUED, JobState.RUNNING)).order_by("-finished_at", "-pk")
     oldest = list(finished.values_list("pk", flat=True)[settings.LLMSITE_LIMITS.jobs_kept :])
     Job.objects.filter(pk__in=oldest).delete()
+
+
+def cancel(job: Job, reason: LlmsiteError | None = None) -> None:
+    """Ask the job of a locked row to end; a waiting one ends at once, a finished one stays as it is.
+
+    With a `reason` that is the error it ends with. It stands in the row from now on.
+    """
+    if not job.is_open:
+        return
+    job.is_cancel_requested = True
+    job.seq += 1
+    if reason is not None:
+        job.error_class, job.error = to_wire(reason)
+    if job.state == JobState.QUEUED:
+        for name, value in end_of(_reason(job)).items():
+            setattr(job, name, value)
+    job.save()
+
+
+def _reason(job: Job) -> LlmsiteError:
+    return reason_of(job.kind, job.error_class, job.error)
+
+
+def reason_of(kind: str, error_class: str, error: str) -> LlmsiteError:
+    """What an open job that was asked to end ends with, as its row says."""
+    return from_wire(error_class, error) if error_class else canceled(kind)
 
 
 def canceled(kind: str) -> Canceled:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llmsite.types.chunk import Progress
+from llmsite.types.errors import LlmsiteError
 from models_app.frames import FrameLog, News
-from models_app.job_rows import Claim, canceled
+from models_app.job_rows import Claim
 
 
 class JobStopped(Exception):
@@ -18,7 +19,7 @@ class JobStopped(Exception):
 class JobRun:
     """Handed to the function of a kind, which may use it from several threads."""
 
-    def __init__(self, claim: Claim, on_news: Callable[[], None]) -> None:
+    def __init__(self, claim: Claim, on_news: Callable[[], None], look: Callable[[JobRun], None] = lambda run: None) -> None:
         self.claim = claim
         self.name = claim.name
         self.request: dict[str, Any] = dict(claim.request)
@@ -28,8 +29,10 @@ class JobRun:
         self.has_lines = False
         """Whether a status line waits to be written; it does not wait like a byte count."""
         self.has_counts = False
+        self.reason: LlmsiteError | None = None
+        """Why somebody wants it to end."""
         self._on_news = on_news
-        self._is_canceled = False
+        self._look = look
 
     def report(self, progress: Progress) -> None:
         """Tell how far the job is. Status lines are all kept; byte counts are written a few times a second."""
@@ -43,14 +46,23 @@ class JobRun:
                 pass
 
     def check(self) -> None:
-        """Raises `Canceled` when somebody cancelled the job, `JobStopped` when it has to be continued later."""
-        if self._is_canceled:
-            raise canceled(self.claim.kind)
+        """Raises `Canceled` or another reason when somebody ended the job, `JobStopped` when it has to be continued later."""
+        if self.reason is not None:
+            raise self.reason
         if self.is_stopping.is_set():
             raise JobStopped
 
-    def cancel(self) -> None:
-        self._is_canceled = True
+    def look(self) -> None:
+        """Hear what others wrote into the row, at once."""
+        self._look(self)
+
+    def confirm(self) -> None:
+        """`check` after such a look: before a step that nobody can take back."""
+        self.look()
+        self.check()
+
+    def cancel(self, reason: LlmsiteError) -> None:
+        self.reason = reason
         self.is_stopping.set()
 
     def stop(self) -> None:

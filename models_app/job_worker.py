@@ -19,6 +19,7 @@ from llmsite.types.errors import EngineError, LlmsiteError
 from models_app import catalogue, job_rows, watching
 from models_app.job_run import JobRun, JobStopped
 from models_app.kinds import KINDS, at_once
+from models_app.models import Job, JobState
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class JobWorker:
         claim = job_rows.claim(job_id, at_once())
         if claim is None:
             return
-        run = JobRun(claim, self._news.set)
+        run = JobRun(claim, self._news.set, look)
         with self._lock:
             self._runs[job_id] = run
         if self._stopping.is_set():
@@ -83,10 +84,8 @@ class JobWorker:
         except JobStopped:
             job_rows.give_back(run.claim, run.log.snapshot())
             return
-        except LlmsiteError as failure:
-            error = failure
         except Exception as failure:  # noqa: BLE001 - the outermost turn of a job: logged, and whoever watches is told
-            error = _internal_error(failure)
+            error = _error_of(run, failure)
         job_rows.finish(run.claim, run.log.snapshot(), error)
 
     # the one thread beside the jobs
@@ -136,12 +135,26 @@ class JobWorker:
             return list(self._runs.values())
 
 
+def look(run: JobRun) -> None:
+    """Look at the row of a running job now; the watching thread does it a moment later."""
+    job = Job.objects.filter(pk=run.claim.job_id).first()
+    _obey(run, watching.view_of(job) if job else None)
+
+
 def _obey(run: JobRun, view: watching.JobView | None) -> None:
     """What others wrote into the row of a running job."""
-    if view is None or view.fence != run.claim.fence:
+    if view is None or view.fence != run.claim.fence or view.state is not JobState.RUNNING:
         run.stop()
     elif view.is_cancel_requested:
-        run.cancel()
+        run.cancel(job_rows.reason_of(view.kind, view.error_class, view.error))
+
+
+def _error_of(run: JobRun, failure: Exception) -> LlmsiteError:
+    """What a job ends with: why somebody ended it, before what failed because of that."""
+    run.look()
+    if run.reason is not None:
+        return run.reason
+    return failure if isinstance(failure, LlmsiteError) else _internal_error(failure)
 
 
 def _internal_error(failure: Exception) -> EngineError:

@@ -16,10 +16,11 @@ from django.db import transaction
 from django.db.models import F
 
 from llmsite.types.chunk import Progress
-from llmsite.types.errors import Busy, Conflict, EngineError, NotFound, from_wire
-from models_app import owners, tasks, watching
+from llmsite.types.errors import Busy, Conflict, EngineError, InvalidRequest, NotFound, from_wire
+from llmsite.types.name import ModelName, strip_source
+from models_app import job_rows, owners, tasks, watching
 from models_app.frames import news_since
-from models_app.job_rows import canceled, end_of, frames_of
+from models_app.job_rows import frames_of
 from models_app.kinds import KINDS
 from models_app.models import OPEN_STATES, Job, JobState
 from models_app.watching import JobView
@@ -71,19 +72,28 @@ def _after_start(job_id: int) -> None:
 def cancel(job_id: int) -> None:
     """Ask a job to end; a waiting one ends at once, a finished one stays as it is. Raises `NotFound`."""
     with transaction.atomic():
-        _cancel(_locked(job_id))
+        job_rows.cancel(_locked(job_id))
     watching.look_now()
 
 
-def _cancel(job: Job) -> None:
-    if not job.is_open:
-        return
-    job.is_cancel_requested = True
-    job.seq += 1
-    if job.state == JobState.QUEUED:
-        for name, value in end_of(canceled(job.kind)).items():
-            setattr(job, name, value)
-    job.save()
+def end_for_removal(name: ModelName) -> None:
+    """Ask the jobs that make, send or start from a model to end, for it is being removed (fault F20).
+
+    Whoever removes it calls this first: a job that has not written its model by then writes none.
+    """
+    with transaction.atomic():
+        for job in Job.objects.select_for_update().filter(state__in=OPEN_STATES):
+            if any(_means(text, name) for text in (job.name, job.request.get("source"))):
+                job_rows.cancel(job, Conflict("conflict: model is being removed"))
+    watching.look_now()
+
+
+def _means(text: str | None, name: ModelName) -> bool:
+    """Whether a text that somebody sent is that name."""
+    try:
+        return text is not None and ModelName.parse_loosely(strip_source(text)).folded == name.folded
+    except InvalidRequest:  # it names nothing
+        return False
 
 
 def resume(job_id: int) -> None:
@@ -226,5 +236,5 @@ def _leave(job_id: int) -> None:
         job.watchers = [each for each in job.watchers if not owners.is_dead(each)]
         Job.objects.filter(pk=job_id).update(watchers=job.watchers)
         if not job.watchers:
-            _cancel(job)
+            job_rows.cancel(job)
     watching.look_now()

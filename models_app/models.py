@@ -87,7 +87,8 @@ class Job(models.Model):
 
     `owner` is the process that runs it (`owners.py`) until `lease_until`; each claim raises `fence`, and whoever holds an older
     number writes nothing more. `num_starts` counts since the last progress. `seq` rises with every change that watchers see.
-    `frames` are `Progress` frames as dicts, `watchers` the processes in which somebody waits for the end.
+    `frames` are `Progress` frames as dicts, `watchers` the processes in which somebody waits for the end. While a job is open,
+    `error` is why it was asked to end, where there is more to say than that it was.
     """
 
     kind = models.CharField(_("kind"), max_length=20)

@@ -21,7 +21,7 @@ from llmsite.types.errors import ModelNotFound
 from llmsite.types.gotext import go_quote
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
-from models_app import catalogue, tasks
+from models_app import catalogue, jobs, tasks
 from models_app.listings import Listings
 from models_app.models import Model
 
@@ -180,11 +180,14 @@ def _copy(source: ModelName, target: ModelName) -> None:
 async def delete_model(name: ModelName) -> None:
     """Remove a model, damaged or not, and the blobs that no other needs. What it is writing now goes on to its end.
 
-    Raises `ModelNotFound`.
+    Jobs that make, send or start from it end with `Conflict`. Raises `ModelNotFound`.
     """
     await sync_to_async(_delete)(name)
 
 
 def _delete(name: ModelName) -> None:
-    backend.get_store().remove(name)
+    store = backend.get_store()
+    if store.manifests.find(name) is not None:
+        jobs.end_for_removal(name)
+    store.remove(name)
     catalogue.sync()

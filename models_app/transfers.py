@@ -52,7 +52,8 @@ def discard(frames: Iterable[Progress]) -> None:
 
 
 def _transfer(act: Callable[..., None], run: JobRun, name: ModelName, report: Report, *, insecure: bool) -> None:
-    act(backend.get_store(), name, insecure=insecure, report=report, check=run.check, config=_config(run.request))
+    store = backend.get_store().guarded(run.confirm)
+    act(store, name, insecure=insecure, report=report, check=run.check, config=_config(run.request))
 
 
 def _is_insecure(run: JobRun) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy as shallow_copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from llmsite.store.manifest import Layer, Manifest, decode_manifest, manifest_di
 from llmsite.store.manifest_files import ManifestFile, ManifestFolder
 from llmsite.store.verified import VerifiedBlobs
 from llmsite.types.chunk import ModelDetails
-from llmsite.types.errors import InvalidModelFile, LlmsiteError, LoadFailed, ModelNotFound
+from llmsite.types.errors import InvalidModelFile, LlmsiteError, LoadFailed, ModelNotFound, NotFound
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message, decode_message
 from llmsite.types.name import ModelName, strip_source
@@ -102,9 +103,19 @@ class ModelStore:
         self.prunes = prunes
         self.blobs = BlobStore(root / "blobs", self.limits, verified)
         self.manifests = ManifestFolder(root / "manifests")
+        self.before_write: Callable[[], None] = lambda: None
         # what was read, until the file changes; one entry is replaced at a time, so threads need no lock
         self._manifests: dict[ManifestFile, _Read] = {}
         self._models: dict[ManifestFile, StoredModel] = {}
+
+    def guarded(self, confirm: Callable[[], None]) -> ModelStore:
+        """This store for somebody whose work may be in vain: `write` calls `confirm` under the lock, and raises what it raises.
+
+        `remove` waits for that lock, so after it no model comes from work that was told to end before.
+        """
+        guarded = shallow_copy(self)
+        guarded.before_write = confirm
+        return guarded
 
     def find(self, name: ModelName | str) -> StoredModel:
         """The model of that name, letter case aside. Raises `InvalidModelName` or `ModelNotFound` with the name as given.
@@ -172,6 +183,7 @@ class ModelStore:
         """
         manifest = decode_manifest(data, self.limits)
         with self.manifests.locked(exclusive=False):
+            self.before_write()
             for digest in manifest.digests:
                 self.blobs.touch(digest)
             read = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled=False)
@@ -209,14 +221,16 @@ class ModelStore:
 
     def copy(self, source: ModelName, target: ModelName) -> StoredModel:
         """The same bytes under another name. Raises `ModelNotFound`."""
+        gone = ModelNotFound(f"model '{source.shortest}' not found")
         file = self.manifests.find(source)
         if file is None:
-            raise ModelNotFound(f"model '{source.shortest}' not found")
+            raise gone
         try:
-            data = file.path.read_bytes()
-        except FileNotFoundError as error:  # removed since
-            raise ModelNotFound(f"model '{source.shortest}' not found") from error
-        return self.write(target, data)
+            return self.write(target, file.path.read_bytes())
+        except (FileNotFoundError, NotFound) as error:
+            if self.manifests.find(source) is None:  # removed since
+                raise gone from error
+            raise
 
     def remove(self, name: ModelName) -> None:
         """Remove the manifest, readable or not, and the blobs nobody else uses. Raises `ModelNotFound`."""

@@ -28,7 +28,7 @@ from models_app import catalogue, creation, starter  # noqa: E402
 from models_app.job_rows import Claim  # noqa: E402
 from models_app.job_run import JobRun  # noqa: E402
 
-_TOUCHES = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.utime", "os.chmod"})
+TOUCHES = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.utime", "os.chmod"})
 _CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
@@ -38,7 +38,7 @@ def die_at(number: int) -> None:
 
     def count(event: str, args: tuple[Any, ...]) -> None:
         nonlocal left
-        if event in _TOUCHES and (str(args[0]).startswith(store) or isinstance(args[0], int)):
+        if event in TOUCHES and (str(args[0]).startswith(store) or isinstance(args[0], int)):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

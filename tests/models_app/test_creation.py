@@ -16,7 +16,7 @@ from llmsite.types.errors import Canceled, InvalidModelFile, InvalidModelName, R
 from llmsite.types.name import ModelName
 from llmsite.types.request import CreateRequest
 from models_app import catalogue, creation, starter, transfers
-from models_app.job_rows import Claim
+from models_app.job_rows import Claim, canceled
 from models_app.job_run import JobRun, JobStopped
 from tests.store.gguf_files import GgufFile, Tensor
 
@@ -113,7 +113,11 @@ def test_a_model_can_be_made_of_itself(installed: ModelStore) -> None:
 # cancelled and stopped
 
 
-@pytest.mark.parametrize(("act", "error"), [(JobRun.cancel, Canceled), (JobRun.stop, JobStopped)])
+def cancel(run: JobRun) -> None:
+    run.cancel(canceled("create"))
+
+
+@pytest.mark.parametrize(("act", "error"), [(cancel, Canceled), (JobRun.stop, JobStopped)])
 def test_it_ends_at_once_and_leaves_the_store_as_it_was(
     installed: ModelStore, act: Callable[[JobRun], None], error: type[Exception]
 ) -> None:
