@@ -53,6 +53,11 @@ def allow_only(
     return True
 
 
+def is_available() -> bool:
+    """Whether this kernel can confine a process."""
+    return _version() >= 1
+
+
 def code_folders() -> list[str]:
     """Where Python finds modules: libraries import some of theirs only when they are needed."""
     return [path for path in sys.path if os.path.isdir(path)]

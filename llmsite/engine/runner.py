@@ -21,10 +21,11 @@ from collections.abc import Callable
 from llmsite.engine import llama, wire
 from llmsite.engine.channel import Channel
 from llmsite.engine.loop import Loop
+from llmsite.sandbox import allow_only, code_folders
 from llmsite.types.errors import LlmsiteError, ProtocolError, to_wire
 from llmsite.types.limits import Limits
 
-Job = tuple[wire.Generate, list[int]] | wire.Cancel | wire.Load
+Job = tuple[wire.Generate, list[int]] | wire.Cancel
 
 STEPS_SECONDS = 0.004
 """Steps of a small model that come quicker than this are told together: every telling wakes parent and reader, on cores that the
@@ -44,9 +45,14 @@ class Runner:
 
     def run(self) -> int:
         """Until the parent goes, which ends the process. Returns an exit code when loading fails."""
+        load = self._channel.read()
+        if load is None:
+            return 0
+        if not isinstance(load, wire.Load):
+            raise ProtocolError("the first frame must be a load")
+        if load.is_confined:
+            confine(load)  # before there are other threads, which would keep what this one gives up
         threading.Thread(target=self._read_until_end, daemon=True).start()
-        load = self._jobs.get()
-        assert isinstance(load, wire.Load)
         try:
             self._loop = loop = Loop(load, report_progress(self._channel.send))
         except LlmsiteError as error:
@@ -81,21 +87,13 @@ class Runner:
         try:
             self._read_frames()
             code = 0
-        except ProtocolError as error:
-            sys.stderr.write(f"the parent sent a bad frame: {error}\n")
-        except OSError as error:
-            sys.stderr.write(f"the parent cannot be reached: {error}\n")
+        except (ProtocolError, OSError) as error:
+            _complain(error)
         finally:
             sys.stderr.flush()
             os._exit(code)
 
     def _read_frames(self) -> None:
-        first = self._channel.read()
-        if first is None:
-            return
-        if not isinstance(first, wire.Load):
-            raise ProtocolError("the first frame must be a load")
-        self._jobs.put(first)
         while (command := self._channel.read()) is not None:
             self._loaded.wait()
             assert self._loop is not None
@@ -155,9 +153,23 @@ def serve(fd: int, limit_in: int, limit_out: int) -> int:
     channel = Channel(socket.socket(fileno=fd), limit_in, limit_out)
     try:
         return Runner(channel).run()
-    except OSError as error:
-        sys.stderr.write(f"the parent cannot be reached: {error}\n")
+    except (ProtocolError, OSError) as error:
+        _complain(error)
         return 1
+
+
+def confine(load: wire.Load) -> bool:
+    """Give up all files but the code and the model's, TCP, and signals to others. False where the kernel cannot do that.
+
+    A file that is missing is no matter here: loading will say so.
+    """
+    paths = (load.model_path, load.projector_path, *(path for path, _ in load.adapters))
+    return allow_only(readable=(*code_folders(), *(path for path in paths if os.path.exists(path))))
+
+
+def _complain(error: ProtocolError | OSError) -> None:
+    what = "sent a bad frame" if isinstance(error, ProtocolError) else "cannot be reached"
+    sys.stderr.write(f"the parent {what}: {error}\n")
 
 
 def complete(arguments: argparse.Namespace) -> int:

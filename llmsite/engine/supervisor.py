@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmsite import sandbox
 from llmsite.engine import process, wire
 from llmsite.engine.devices import Devices, host_free_bytes, probe
 from llmsite.engine.lease import Lease
@@ -185,6 +186,8 @@ class Supervisor:
         logger.info("models run on %s", self._devices.summary)
         if self._devices.unused_gpu:
             logger.warning("%s", self._devices.unused_gpu)
+        if not self._devices.gpus and not sandbox.is_available():
+            logger.warning("this kernel has no Landlock: the process of a model can open files beyond the model's own")
 
     async def _load(self, runner: Runner) -> None:
         """Start a process and load the model into it."""
@@ -278,6 +281,7 @@ class Supervisor:
             flash_attention=config.flash_attention,
             prefix_cache_bytes=self._prefix_cache_bytes,
             prefix_sharing=config.prefix_sharing,
+            is_confined=not self._devices.gpus,  # drivers open files of their own, whenever they like
         )
 
     # tasks and timers

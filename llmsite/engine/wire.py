@@ -29,7 +29,8 @@ class Load(_Frame, frozen=True, tag="load"):
     """First frame: what to hold. Paths are absolute; `num_ctx` is tokens per slot; `num_gpu_layers` of -1 is all.
 
     `adapters` are (path, scale) pairs. `kv_cache_type` is f16, q8_0 or q4_0; `flash_attention` None leaves it to the runner.
-    `prefix_cache_bytes` bounds the host memory for saved prefixes; `prefix_sharing` is "all" or "user".
+    `prefix_cache_bytes` bounds the host memory for saved prefixes; `prefix_sharing` is "all" or "user". `is_confined` asks the
+    runner to give up all files but these before it opens one.
     """
 
     model_path: str
@@ -47,6 +48,7 @@ class Load(_Frame, frozen=True, tag="load"):
     flash_attention: bool | None = None
     prefix_cache_bytes: int = 0
     prefix_sharing: str = "all"
+    is_confined: bool = False
 
 
 class Sampling(_Frame, frozen=True, tag="sampling"):

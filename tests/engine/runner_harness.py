@@ -21,7 +21,7 @@ LIMIT_BYTES = 64 << 20
 
 def load(**changes: Any) -> wire.Load:
     """The starter on one thread: other processes on the machine then cost time, not a hundred times as much."""
-    values = {"model_path": str(ROOT / STARTER), "num_ctx": 1024, "num_slots": 4, "num_threads": 1}
+    values = {"model_path": str(ROOT / STARTER), "num_ctx": 1024, "num_slots": 4, "num_threads": 1, "is_confined": True}
     return wire.Load(**(values | changes))
 
 

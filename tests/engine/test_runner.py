@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from llmsite import sandbox
 from llmsite.engine import wire
 from tests.engine.known import ANSWERS, RAMBLING, STARTER, chat
 from tests.engine.runner_harness import ROOT, RunnerProcess, generate, load
@@ -366,6 +367,48 @@ def test_cancelling_what_is_over_or_unknown_says_nothing(shared: RunnerProcess) 
     shared.ask(generate(52, chat("Hello")))
     assert len(shared.events[51]) == before
     assert 99_999 not in shared.events
+
+
+# what it gives up
+
+CONFINED = """
+import sys
+from llmsite.engine.runner import confine
+from tests.engine.runner_harness import load
+
+def attempt(path):
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        return type(error).__name__
+    return "opened"
+
+assert confine(load())
+print(attempt(load().model_path), attempt(sys.argv[1]), attempt("/proc/1/environ"))
+"""
+
+
+def test_it_opens_nothing_but_the_model(tmp_path: Path) -> None:
+    if not sandbox.is_available():
+        pytest.skip("this kernel has no Landlock")
+    (tmp_path / "secret").touch()
+    ran = subprocess.run(
+        [sys.executable, "-c", CONFINED, str(tmp_path / "secret")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["opened", "PermissionError", "PermissionError"]
+
+
+def test_every_thread_of_it_is_confined(shared: RunnerProcess) -> None:
+    if not sandbox.is_available():
+        pytest.skip("this kernel has no Landlock")
+    threads = list(Path(f"/proc/{shared.process.pid}/task").iterdir())
+    assert len(threads) > 1
+    assert all("NoNewPrivs:\t1\n" in (each / "status").read_text() for each in threads)
+
+
+def test_a_file_that_is_missing_is_told_by_loading(tmp_path: Path) -> None:
+    with RunnerProcess(load(model_path=str(tmp_path / "absent"))) as runner:
+        assert isinstance(runner.read(), wire.Failed)
 
 
 # ending
