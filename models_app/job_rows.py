@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -123,14 +123,20 @@ def _after_loss(job: Job) -> dict[str, Any]:
 
 
 def startable(at_once: Mapping[str, int]) -> list[int]:
-    """Waiting jobs that may start now, oldest first."""
-    running = Counter(Job.objects.filter(state=JobState.RUNNING).values_list("kind", flat=True))
+    """Waiting jobs that `claim` would give now, if each of them were taken: oldest first."""
+    running = [(kind, name.casefold()) for kind, name in _of_state(JobState.RUNNING).values_list("kind", "name")]
+    num_running, names = Counter(kind for kind, _ in running), set(running)
     found: list[int] = []
-    for job_id, kind in Job.objects.filter(state=JobState.QUEUED).order_by("pk").values_list("pk", "kind"):
-        if running[kind] < at_once.get(kind, 0):
-            running[kind] += 1
+    for job_id, kind, name in _of_state(JobState.QUEUED).values_list("pk", "kind", "name"):
+        if num_running[kind] < at_once.get(kind, 0) and (kind, name.casefold()) not in names:
+            num_running[kind] += 1
+            names.add((kind, name.casefold()))
             found.append(job_id)
     return found
+
+
+def _of_state(state: JobState) -> QuerySet[Job]:
+    return Job.objects.filter(state=state).order_by("pk")
 
 
 def needed_digests() -> set[str]:

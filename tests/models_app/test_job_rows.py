@@ -59,8 +59,12 @@ def test_seats_and_names_are_taken() -> None:
     assert job_rows.claim(second.pk, ONE) is None
     assert job_rows.claim(same.pk, {"pull": 5}) is None, "the same name is at work"
     assert job_rows.claim(second.pk, {"pull": 5}) is not None
-    assert job_rows.startable({"pull": 3}) == [same.pk]
+    assert job_rows.startable({"pull": 3}) == [], "and who is woken for it wakes in vain"
+    twice, again = make(name="h/n/twice:t"), make(name="h/n/TWICE:t")
+    assert job_rows.startable({"pull": 5}) == [twice.pk]
     assert job_rows.startable({}) == []
+    assert job_rows.claim(twice.pk, {"pull": 5}) is not None
+    assert again.pk not in job_rows.startable({"pull": 5})
 
 
 def test_starts_count_until_something_new_is_told_and_giving_back_is_none() -> None:
