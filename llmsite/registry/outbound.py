@@ -29,6 +29,8 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _SECRETS: Final = frozenset({"authorization", "cookie"})
 _PORTS: Final = {"http": 80, "https": 443}
+_PENDING_SECONDS: Final = 1.0
+"""For a reply that has come already."""
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: the border at which credentials end."""
@@ -123,9 +125,7 @@ class Outbound:
             "User-Agent": f"llmsite/{__version__}",
             **request.headers,
         }
-        connection.request(request.method, target, body=request.body, headers=headers)
-        connection.wire.expect_head()
-        response = connection.getresponse()
+        response = _exchange(connection, request, target, headers)
         connection.wire.expect_body()
         reply = Reply(self, connection, response, request)
         if reply.header("Content-Encoding").casefold() not in ("", "identity"):
@@ -216,15 +216,20 @@ class Reply:
 
     def read_some(self, max_bytes: int) -> bytes:
         """The next bytes, as they come; empty at the end. Blocks. Raises `TransferFault`."""
+        self._connection.wire.expect_within(self._outbound.config.limits.pull_idle_seconds)
+        return self._take(max_bytes)
+
+    def _take(self, max_bytes: int) -> bytes:
         try:
             return self._response.read1(max_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise TransferFault(f'Get "{self.url}": {reason(error)}') from error
 
     def read(self, max_bytes: int) -> bytes:
-        """The whole body. Raises `RegistryError` when it is longer than `max_bytes`, `TransferFault` when it is cut short."""
+        """The whole body. Raises `RegistryError` if it is longer than `max_bytes`, `TransferFault` if it is cut short or slow."""
+        self._connection.wire.expect_within(self._outbound.config.limits.registry_reply_seconds)
         pieces, room = [], max_bytes + 1
-        while room and (piece := self.read_some(room)):
+        while room and (piece := self._take(room)):
             pieces.append(piece)
             room -= len(piece)
         if not room:
@@ -251,6 +256,33 @@ class Reply:
             self._outbound.give_back(self._connection)
         else:
             self._outbound.drop(self._connection)
+
+
+def _exchange(connection: _Connection, request: Request, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    """Send a request and read the head of its reply, which may come before all was sent."""
+    connection.wire.expect_sending()
+    try:
+        connection.request(request.method, target, body=request.body, headers=dict(headers))
+    except OSError:
+        early = _early_reply(connection) if request.body is not None else None
+        if early is None:
+            raise
+        return early
+    connection.wire.expect_head()
+    return connection.getresponse()
+
+
+def _early_reply(connection: _Connection) -> http.client.HTTPResponse | None:
+    """What the other side said before it stopped reading, as it does with a body that it refuses."""
+    connection.wire.expect_head(_PENDING_SECONDS)
+    try:
+        response = connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return None
+    if response.status < 300:  # it cannot have taken what was not sent
+        return None
+    response.will_close = True
+    return response
 
 
 def origin_of(url: str) -> Origin:

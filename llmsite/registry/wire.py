@@ -1,4 +1,4 @@
-"""A connected socket whose reads keep their deadlines: the head of a reply, silence in its body, and a body that only trickles.
+"""A connected socket that keeps deadlines: the head of a reply, silence, bodies that only trickle in or out, and whole replies.
 
 `http.client` reads from it as from a socket. Another thread may `abort` it at any time.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import math
 import socket
 import time
 from contextlib import suppress
@@ -28,27 +29,38 @@ class Wire:
         self._limits = limits
         self._timeout: float | None = -1.0
         self._head_until: float | None = None
-        self._window_start = 0.0
-        self._window_bytes = 0
+        self._until = math.inf
+        self._sent = _Rate(limits)
+        self._received = _Rate(limits)
         self._num_readers = 0
         self._is_closed = False
 
-    def expect_head(self) -> None:
+    def expect_sending(self) -> None:
+        """A request begins: from now on it counts how fast it is taken."""
+        self._sent.restart()
+
+    def expect_head(self, seconds: float | None = None) -> None:
         """A request was sent: the whole head of the reply must come in time."""
-        self._head_until = time.monotonic() + self._limits.pull_first_byte_seconds
+        self._head_until = time.monotonic() + (self._limits.pull_first_byte_seconds if seconds is None else seconds)
 
     def expect_body(self) -> None:
         """The head has come: from now on silence and a low rate count."""
         self._head_until = None
-        self._window_start = time.monotonic()
-        self._window_bytes = 0
+        self._received.restart()
+
+    def expect_within(self, seconds: float) -> None:
+        """What is read of the body from now on must come in so many seconds, however it is framed, until the next such call."""
+        self._until = time.monotonic() + seconds
 
     def sendall(self, data: ReadableBuffer) -> None:
-        """Send everything; each stretch of silence is bounded. Raises `OSError`."""
+        """Send everything; silence and a low rate are bounded. Raises `OSError`."""
         self._set_timeout(self._limits.pull_idle_seconds)
         rest = memoryview(data).cast("B")
         while rest:
-            rest = rest[self.sock.send(rest) :]
+            self._sent.require(time.monotonic(), "takes what is sent too slowly")
+            count = self.sock.send(rest)
+            self._sent.num_bytes += count
+            rest = rest[count:]
 
     def makefile(self, *_args: object, **_kwargs: object) -> io.BufferedReader:
         """What `http.client` reads replies from."""
@@ -61,14 +73,16 @@ class Wire:
         if self._head_until is not None:
             self._set_timeout(max(self._head_until - now, 0.001))
         else:
-            self._check_rate(now)
+            self._received.require(now, "sends too slowly")
+            if now >= self._until:
+                raise TimeoutError("timeout: the registry does not come to the end of its answer")
             self._set_timeout(self._limits.pull_idle_seconds)
         try:
             count = self.sock.recv_into(buffer)
         except TimeoutError as error:
             waiting_for = "the answer" if self._head_until is not None else "more data"
             raise TimeoutError(f"timeout while waiting for {waiting_for}") from error
-        self._window_bytes += count
+        self._received.num_bytes += count
         return count
 
     def abort(self) -> None:
@@ -93,12 +107,26 @@ class Wire:
             self._timeout = seconds
             self.sock.settimeout(seconds)
 
-    def _check_rate(self, now: float) -> None:
-        if now - self._window_start < self._limits.pull_rate_seconds:
+
+class _Rate:
+    """Bytes in one direction since some moment."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.restart()
+
+    def restart(self) -> None:
+        """Count anew."""
+        self._since = time.monotonic()
+        self.num_bytes = 0
+
+    def require(self, now: float, complaint: str) -> None:
+        """Raise `TimeoutError` when a stretch of time has passed with too few bytes; else begin the next one."""
+        if now - self._since < self._limits.pull_rate_seconds:
             return
-        if self._window_bytes < self._limits.pull_rate_bytes:
-            raise TimeoutError("timeout: the registry sends too slowly")
-        self._window_start, self._window_bytes = now, 0
+        if self.num_bytes < self._limits.pull_rate_bytes:
+            raise TimeoutError(f"timeout: the registry {complaint}")
+        self._since, self.num_bytes = now, 0
 
 
 class _Reader(io.RawIOBase):

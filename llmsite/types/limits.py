@@ -69,7 +69,7 @@ class Limits:
     pull_idle_seconds: float = 30
     pull_rate_seconds: float = 60
     pull_rate_bytes: int = 60 * KIB
-    """Fewer bytes of a body than these in `pull_rate_seconds` count as a stall."""
+    """Fewer bytes of a body than these in `pull_rate_seconds` count as a stall, in either direction."""
     pull_redirects: int = 5
     pull_retries: int = 6
     pull_attempts: int = 100
@@ -84,6 +84,8 @@ class Limits:
     """Blobs that may be on their way into this site's `/v2/` at once."""
     push_idle_seconds: float = 3600
     registry_reply_bytes: int = 64 * KIB
+    registry_reply_seconds: float = 120
+    """In which the whole body of a manifest, a token or a list of files must come."""
     registry_error_chars: int = 200
     # templates
     template_bytes: int = 256 * KIB

@@ -96,6 +96,41 @@ def endless(status_code: int = 200) -> Act:
     return act
 
 
+def drip(seconds: float) -> Act:
+    """A long body that is declared and comes byte after byte, never slow enough for a stall."""
+
+    def act(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.start(200, 1_000_000)
+        with suppress(OSError):
+            while not handler.registry.closing.wait(seconds):
+                handler.wfile.write(b" ")
+
+    return act
+
+
+def endless_trailers(handler: Handler) -> None:
+    """A body in chunks that is over at once, and then trailers without an end."""
+    handler.close_connection = True
+    handler.start(
+        206 if "Range" in handler.headers else 200, None, Transfer_Encoding="chunked", Content_Range="bytes 0-65535/307200"
+    )
+    with suppress(OSError):
+        handler.wfile.write(b"0\r\n")
+        while not handler.registry.closing.wait(0.001):
+            handler.wfile.write(b"X-More: and more\r\n" * 10)
+
+
+def refuse_early(code: int, body: bytes) -> Act:
+    """An error before the body of the request was read, and the end of the connection."""
+
+    def act(handler: Handler) -> None:
+        handler.reply(code, body)
+        handler.close_connection = True
+
+    return act
+
+
 def longer(extra: bytes) -> Act:
     """The whole blob and more, without a length."""
 

@@ -250,6 +250,21 @@ def test_F14_bytes_that_come_a_second_time_are_hashed_a_second_time(client: Clie
     client.require_clean()
 
 
+@pytest.mark.parametrize("act", [faults.drip(0.002), faults.endless_trailers])
+def test_F15_a_small_reply_must_come_to_its_end(client: Client, registry: FakeRegistry, act: faults.Act) -> None:
+    client.config = replace(client.config, limits=replace(LIMITS, registry_reply_seconds=0.5))
+    registry.script(act, path="/manifests/")
+    text = 'pull model manifest: Get ".*": timeout: the registry does not come to the end of its answer'
+    with pytest.raises(RegistryError, match=f"^{text}$"):
+        _pull(client, registry)
+
+
+def test_F15_endless_trailers_of_a_blob_end(client: Client, registry: FakeRegistry) -> None:
+    registry.script(faults.endless_trailers, path=DIGEST)
+    _pull(client, registry)
+    client.require_clean()
+
+
 def test_F07_bytes_that_were_given_up_are_not_resumed_from(client: Client) -> None:
     """A process that is killed between giving a part up and writing it again leaves no record that counts the old bytes."""
     blobs = client.store.blobs

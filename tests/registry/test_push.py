@@ -11,7 +11,7 @@ from llmsite.registry.config import RegistryConfig
 from llmsite.registry.push import push
 from llmsite.store import manifest as media
 from llmsite.types.errors import Canceled, Forbidden, RegistryError
-from llmsite.types.limits import KIB
+from llmsite.types.limits import KIB, MIB
 from llmsite.types.name import ModelName
 from tests.registry import faults
 from tests.registry.conftest import Client, random_bytes
@@ -27,6 +27,19 @@ def name(client: Client, registry: FakeRegistry) -> str:
     registry.add_model("library/m", WEIGHTS, texts={media.SYSTEM: b"S"})
     client.pull(f"{registry.host}/library/m")
     client.frames.clear()
+    registry.blobs.clear()
+    registry.manifests.clear()
+    registry.seen.clear()
+    return f"{registry.host}/library/m"
+
+
+@pytest.fixture
+def large(client: Client, registry: FakeRegistry) -> str:
+    """As `name`, with a blob that goes out in one part and is more than the buffers of both sides hold."""
+    limits = replace(client.config.limits, pull_part_bytes=16 * MIB, push_part_bytes=16 * MIB)
+    client.config = replace(client.config, limits=limits)
+    registry.add_model("library/m", bytes(16 * MIB))
+    client.pull(f"{registry.host}/library/m")
     registry.blobs.clear()
     registry.manifests.clear()
     registry.seen.clear()
@@ -114,6 +127,29 @@ def test_2_17_a_registry_that_refuses(
     with pytest.raises(RegistryError, match=f"^{text}$"):
         client.push(name)
     assert not registry.manifests
+
+
+@pytest.mark.parametrize(("code", "body"), [(413, "too big"), (403, "denied")])
+def test_2_17_a_refusal_that_comes_before_all_was_sent(
+    client: Client, registry: FakeRegistry, large: str, code: int, body: str
+) -> None:
+    registry.script(faults.refuse_early(code, body.encode()), path="/uploads/", method="PATCH", times=1000)
+    with pytest.raises(RegistryError, match=f"^http status {code}: {body}$"):
+        client.push(large)
+    assert len(registry.asked("PATCH", "/uploads/")) == 1
+
+
+def test_11_2_a_challenge_that_comes_before_all_was_sent(client: Client, registry: FakeRegistry, large: str) -> None:
+    def expire(handler: Handler) -> None:
+        registry.token = "second"
+        handler.reply(401, WWW_Authenticate=f'Bearer realm="{registry.url}/token",service="registry"')
+        handler.close_connection = True
+
+    registry.token = "first"
+    registry.script(expire, path="/uploads/", method="PATCH")
+    client.push(large)
+    assert len(registry.asked("PATCH", "/uploads/")) == 3  # refused, sent, and the config
+    assert len(registry.manifests) == 1
 
 
 @pytest.mark.parametrize(
