@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from llmsite.types.errors import LlmsiteError
-from models_app import catalogue, jobs
+from models_app import jobs, tasks
 from models_app.models import Blob, Job, Model
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ModelAdmin(_ReadOnly):
 
     @admin.action(description=_("Compare all rows with the manifests on disk"))
     def read_again(self, request: HttpRequest, queryset: QuerySet[AnyModel]) -> None:
-        catalogue.sync()
+        tasks.refresh()
         self.message_user(request, _("The rows are those of the manifests."))
 
 

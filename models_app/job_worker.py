@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from llmsite.types.errors import EngineError, LlmsiteError
-from models_app import catalogue, job_rows, watching
+from models_app import job_rows, watching
 from models_app.job_run import JobRun, JobStopped
 from models_app.kinds import KINDS, at_once
 from models_app.models import Job, JobState
@@ -30,10 +30,14 @@ Wake = Callable[[int], None]
 
 
 class JobWorker:
-    """All jobs that run in this process. `wake` sends a message that brings a job id to some worker's `run`."""
+    """All jobs that run in this process.
 
-    def __init__(self, wake: Wake) -> None:
+    `wake` sends a message that brings a job id to some worker's `run`. `refresh` is called when a job has changed the store.
+    """
+
+    def __init__(self, wake: Wake, refresh: Callable[[], None]) -> None:
         self._wake_job = wake
+        self._refresh = refresh
         self._runs: dict[int, JobRun] = {}
         self._lock = threading.Lock()
         self._news = threading.Event()
@@ -80,13 +84,20 @@ class JobWorker:
             run.check()
             kind.run(run)
             if kind.changes_store:
-                catalogue.sync()
+                self._tell_catalogue()
         except JobStopped:
             job_rows.give_back(run.claim, run.log.snapshot())
             return
         except Exception as failure:  # noqa: BLE001 - the outermost turn of a job: logged, and whoever watches is told
             error = _error_of(run, failure)
         job_rows.finish(run.claim, run.log.snapshot(), error)
+
+    def _tell_catalogue(self) -> None:
+        """A job that has done its work stays done: who lists models next looks at the disk again."""
+        try:
+            self._refresh()
+        except Exception:
+            logger.exception("the catalogue could not be made current after a job")
 
     # the one thread beside the jobs
 

@@ -63,8 +63,8 @@ async def list_models() -> list[InstalledModel]:
 
 def list_models_now() -> list[InstalledModel]:
     """`list_models` for code that may block."""
-    if not catalogue.is_current() and not catalogue.sync_quickly():
-        tasks.complete_soon()
+    if not catalogue.is_current():
+        tasks.refresh()
     rows = Model.objects.filter(error="").order_by("-manifest_ns", "id")
     return [
         InstalledModel(
@@ -87,7 +87,7 @@ _LISTED: Final = (
 
 async def refresh() -> None:
     """Make the rows equal to the disk, after a change that somebody made to the store."""
-    await sync_to_async(catalogue.sync)()
+    await sync_to_async(tasks.refresh)()
 
 
 _listings: Final = Listings()
@@ -173,8 +173,8 @@ def _copy(source: ModelName, target: ModelName) -> None:
     if files[0] is None:
         raise ModelNotFound(f"model '{source.shortest}' not found")
     if files[0] != files[1]:
-        store.copy(source, target)
-        catalogue.sync()
+        store.copy(source, store.canonical(target))
+        tasks.refresh()
 
 
 async def delete_model(name: ModelName) -> None:
@@ -190,4 +190,4 @@ def _delete(name: ModelName) -> None:
     if store.manifests.find(name) is not None:
         jobs.end_for_removal(name)
     store.remove(name)
-    catalogue.sync()
+    tasks.refresh()

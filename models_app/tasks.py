@@ -30,9 +30,16 @@ def complete_catalogue() -> None:
     catalogue.complete()
 
 
+def refresh() -> None:
+    """Make the rows equal to the disk after a change. Blocks for a moment: GGUF files that take longer are left to a worker."""
+    if not catalogue.sync_quickly():
+        complete_soon()
+
+
 def complete_soon() -> None:
     """Have some worker do that. Should the message not go out, the next start of a worker does."""
     try:
+        make_broker_folder()
         complete_catalogue.apply_async(retry=False)
     except BROKER_ERRORS as error:
         logger.warning("no worker could be asked to look into new model files: %s", error)
@@ -53,7 +60,7 @@ def wake(job_id: int) -> None:
         logger.warning("no worker could be woken for job %d, its sweep will find it: %s", job_id, error)
 
 
-_worker = JobWorker(wake)
+_worker = JobWorker(wake, refresh)
 
 
 @worker_ready.connect

@@ -28,7 +28,7 @@ from llmsite.types.codec import to_builtins  # noqa: E402
 from llmsite.types.errors import ModelNotFound  # noqa: E402
 from llmsite.types.name import ModelName  # noqa: E402
 from llmsite.types.request import CreateRequest  # noqa: E402
-from models_app import catalogue, jobs, services  # noqa: E402
+from models_app import catalogue, jobs, services, tasks  # noqa: E402
 from models_app.job_worker import JobWorker  # noqa: E402
 from models_app.models import Job  # noqa: E402
 from tests.models_app.create_process import TOUCHES  # noqa: E402
@@ -85,7 +85,7 @@ class Rounds:
 
     def __init__(self, registry: FakeRegistry) -> None:
         self._registry = registry
-        self._worker = JobWorker(lambda _: None)
+        self._worker = JobWorker(lambda _: None, tasks.refresh)
         self._touches = Touches()
         self._name = ModelName.parse(f"http://{registry.host}/library/m")
         self._kept = ModelName.parse("kept")
