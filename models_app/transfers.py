@@ -21,8 +21,9 @@ from models_app.job_run import JobRun
 
 
 def run_pull(run: JobRun) -> None:
-    """Kind `pull`: install the model of that name from its registry."""
-    _transfer(pull, run, ModelName.parse(run.name), run.report, insecure=_is_insecure(run))
+    """Kind `pull`: install the model of that name from its registry, in the spelling of what is installed."""
+    name = backend.get_store().canonical(ModelName.parse(run.name))
+    _transfer(pull, run, name, run.report, insecure=_is_insecure(run))
 
 
 def run_push(run: JobRun) -> None:

@@ -45,6 +45,23 @@ async def test_a_copy_onto_itself_leaves_the_file_alone(store: ModelStore) -> No
         await services.delete_model(ModelName.parse("other"))
 
 
+@pytest.mark.parametrize(
+    ("target", "stored"),
+    [
+        ("MODEL:new", "Model:new"),
+        ("model:OLD", "Model:Old"),
+        ("Library/MODEL:x", "Model:x"),
+        ("Own/Thing", "Own/Thing:latest"),
+        ("own/MODEL", "own/Model:latest"),
+    ],
+)
+def test_1_3_each_part_of_a_copys_name_takes_the_spelling_that_is_installed(store: ModelStore, target: str, stored: str) -> None:
+    add(store, "Model:Old")
+    add(store, "b", system="b")
+    services._copy(ModelName.parse("b"), ModelName.parse(target))
+    assert set(names()) == {"b:latest", "Model:Old", stored}
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "cut": lambda data: data[:100],

@@ -16,6 +16,10 @@ import httpx
 import psutil
 import pytest
 
+from llmsite.store.model import ModelStore
+from models_app import transfers
+from models_app.job_rows import Claim
+from models_app.job_run import JobRun
 from tests.conftest import Site, start_site
 from tests.registry.fake_registry import FakeRegistry, running_registry
 from tests.store.gguf_files import GgufFile
@@ -196,6 +200,16 @@ def test_the_last_caller_takes_the_download_along_and_the_next_one_goes_on(site:
     assert late.lines[-1] == {"status": "success"}
     assert sum(registry.sent.values()) <= 1.02 * len(data)
     assert store_is_clean(site.home)
+
+
+@pytest.mark.django_db
+def test_1_3_a_pull_takes_the_spelling_that_is_installed(store: ModelStore, registry: FakeRegistry) -> None:
+    registry.add_model("library/Model", weights(0))
+    registry.add_model("library/Model", weights(0), tag="New")
+    for asked in ("library/Model:latest", "Library/MODEL:New"):
+        transfers.run_pull(JobRun(Claim(1, "", 1, "pull", f"{registry.host}/{asked}", {"insecure": True}, ()), lambda: None))
+    names = {str(file.name) for file in store.manifests.files()}
+    assert names == {f"{registry.host}/library/Model:latest", f"{registry.host}/library/Model:New"}
 
 
 def states(home: Path, name: str) -> list[str]:
