@@ -7,6 +7,7 @@ key that was forgotten is not sent again.
 from __future__ import annotations
 
 import os
+import tempfile
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
@@ -48,15 +49,16 @@ class Identity:
 def identity(home: Path) -> Identity:
     """The site's key, made on first use with mode 0600. Raises `RegistryError` when the file holds something else."""
     path = home / IDENTITY
-    if not path.exists():
-        _make(path)
+    public = home / f"{IDENTITY}.pub"
     try:
-        key = load_ssh_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise RegistryError("the registry key of this site cannot be read") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise RegistryError("the registry key of this site is not an ed25519 key")
-    return Identity(key)
+        if not path.exists():
+            _make(path)
+        found = _read(path)
+        if not public.exists():
+            public.write_text(found.public_line + "\n")
+    except OSError as error:
+        raise RegistryError(f"the registry key of this site cannot be read or made: {error.strerror}") from error
+    return found
 
 
 def kept_key(home: Path, host: str) -> str:
@@ -68,16 +70,27 @@ def kept_key(home: Path, host: str) -> str:
     return keys.get(host.casefold(), "")
 
 
+def _read(path: Path) -> Identity:
+    try:
+        key = load_ssh_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise RegistryError("the registry key of this site cannot be read") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise RegistryError("the registry key of this site is not an ed25519 key")
+    return Identity(key)
+
+
 def _make(path: Path) -> None:
-    """Write a fresh key. The first of several processes wins; all read the same file."""
+    """Write a fresh key, whole and on the disk before it has its name. The first of several makers wins; all read its file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    handle, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
+        with open(handle, "wb") as file:
+            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+            file.flush()
+            os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(fresh, path)
     finally:
-        fresh.unlink()
-    path.with_name(f"{path.name}.pub").write_text(Identity(key).public_line + "\n")
+        os.unlink(fresh)
