@@ -25,7 +25,7 @@ from llmsite.registry.faults import shown
 from llmsite.registry.ollama import MISSING
 from llmsite.registry.outbound import Outbound, Reply, Request
 from llmsite.registry.quantization import Choice, choose
-from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, replacing
+from llmsite.registry.steps import Check, Report, as_registry_errors, attended, fetch_blob, replacing
 from llmsite.store.digest import parse_digest
 from llmsite.store.made_blobs import made_blob
 from llmsite.store.model import ModelStore
@@ -58,11 +58,8 @@ class Repository:
 
 def pull_from_hub(store: ModelStore, name: ModelName, *, report: Report, check: Check, config: RegistryConfig) -> None:
     """Install the model that a name under `hf.co` means. Blocks. Raises as `pull.pull`."""
-    with as_registry_errors("pull model manifest: "):
-        repository = list_repository(f"{name.namespace}/{name.model}", config)
-        choice = choose(repository.files, name.tag)
-        texts = {each: _read_text(repository, each, config) for each in _TEXTS if each in repository.files}
-    check()
+    with as_registry_errors("pull model manifest: "), Outbound(config) as outbound:
+        repository, choice, texts = attended(partial(_look, name, outbound), outbound, check)
     digests = {}
     for file_name in (*choice.weights, *filter(None, [choice.projector])):
         file = repository.files[file_name]
@@ -78,10 +75,18 @@ def pull_from_hub(store: ModelStore, name: ModelName, *, report: Report, check: 
     _drop_split_parts(store, choice, digests)
 
 
-def list_repository(repo_id: str, config: RegistryConfig) -> Repository:
+def _look(name: ModelName, outbound: Outbound) -> tuple[Repository, Choice, Mapping[str, str]]:
+    """What is at the hub under that name, which files of it are meant, and the small ones."""
+    repository = _list_repository(f"{name.namespace}/{name.model}", outbound)
+    choice = choose(repository.files, name.tag)
+    return repository, choice, {each: _read_text(repository, each, outbound) for each in _TEXTS if each in repository.files}
+
+
+def _list_repository(repo_id: str, outbound: Outbound) -> Repository:
     """The files at the head of the main branch. Raises `RegistryError` with the reason that the hub gives, `Forbidden`."""
+    config = outbound.config
     api = HfApi(endpoint=config.hub_url, token=config.hub_token or False)
-    with _asking_for(config), _hub_errors(config):
+    with _asking_through(outbound), _hub_errors(config):
         info = api.model_info(repo_id, revision=_REVISION, files_metadata=True)
     files = (
         HubFile(each.rfilename, each.size or 0, f"sha256:{each.lfs.sha256}" if each.lfs else "") for each in info.siblings or ()
@@ -107,10 +112,11 @@ def _ask(outbound: Outbound, url: str, headers: Mapping[str, str]) -> Reply:
     raise RegistryError(f"{reply.status}: {reason or 'access denied'}")
 
 
-def _read_text(repository: Repository, file_name: str, config: RegistryConfig) -> str:
+def _read_text(repository: Repository, file_name: str, outbound: Outbound) -> str:
     """A small file of the repository."""
+    config = outbound.config
     url = hf_hub_url(repository.id, file_name, revision=repository.commit, endpoint=config.hub_url)
-    with Outbound(config) as outbound, _ask(outbound, url, {}) as reply:
+    with _ask(outbound, url, {}) as reply:
         if reply.status >= 400:
             raise RegistryError(f"{reply.status}: {reply.words()}")
         return reply.read(config.limits.layer_text_bytes).decode(errors="replace")
@@ -169,17 +175,18 @@ def _is_insecure(config: RegistryConfig) -> bool:
     return config.hub_url.startswith("http:")  # what the owner of the site wrote
 
 
-_config: ContextVar[RegistryConfig] = ContextVar("config of the pull under way")
+_outbound: ContextVar[Outbound] = ContextVar("client of the pull under way")
 
 
 class _Transport(httpx2.BaseTransport):
-    """Carries what the hub's library asks through our own client, with the config of the pull that asks."""
+    """Carries what the hub's library asks through our own client, that of the pull that asks."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        config = _config.get()
+        outbound = _outbound.get()
+        config = outbound.config
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
         ours = Request(request.method, str(request.url), headers, request.read() or None, is_insecure=_is_insecure(config))
-        with Outbound(config) as outbound, outbound.send(ours) as reply:
+        with outbound.send(ours) as reply:
             found = {name: value for name in _SHOWN if (value := reply.header(name))}
             return httpx2.Response(reply.status, headers=found, content=reply.read(config.limits.manifest_bytes), request=request)
 
@@ -191,12 +198,12 @@ set_client_factory(lambda: httpx2.Client(transport=_Transport(), follow_redirect
 
 
 @contextmanager
-def _asking_for(config: RegistryConfig) -> Iterator[None]:
-    token = _config.set(config)
+def _asking_through(outbound: Outbound) -> Iterator[None]:
+    token = _outbound.set(outbound)
     try:
         yield
     finally:
-        _config.reset(token)
+        _outbound.reset(token)
 
 
 @contextmanager

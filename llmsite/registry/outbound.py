@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +30,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _SECRETS: Final = frozenset({"authorization", "cookie"})
 _PORTS: Final = {"http": 80, "https": 443}
+_STOPPED: Final = "the transfer was stopped"
 _PENDING_SECONDS: Final = 1.0
 """For a reply that has come already."""
 
@@ -67,7 +69,7 @@ class Outbound:
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[_Connection]] = {}
         self._wires: set[Wire] = set()
-        self._is_closed = False
+        self._closed: Future[None] = Future()
 
     def __enter__(self) -> Self:
         return self
@@ -75,10 +77,15 @@ class Outbound:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def _is_closed(self) -> bool:
+        return self._closed.done()
+
     def close(self) -> None:
-        """Break every connection. Requests under way fail."""
+        """Break every connection, also one that is only being made. Requests under way fail at once."""
         with self._lock:
-            self._is_closed = True
+            if not self._is_closed:
+                self._closed.set_result(None)
             idle = [connection for each in self._idle.values() for connection in each]
             self._idle.clear()
             wires = list(self._wires)
@@ -134,11 +141,17 @@ class Outbound:
         return reply
 
     def _connect(self, origin: Origin) -> _Connection:
-        scheme, host, port = origin
-        with self._lock:
-            if self._is_closed:
-                raise ConnectionAbortedError("the transfer was stopped")
-        wire = connect(scheme, host, port, self.config)
+        """A new connection. It is made in a thread of its own, for nothing breaks off the look-up of a name."""
+        if self._is_closed:
+            raise ConnectionAbortedError(_STOPPED)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="connect")
+        task = pool.submit(connect, *origin, self.config)
+        pool.shutdown(wait=False)
+        wait([task, self._closed], return_when=FIRST_COMPLETED)
+        if not task.done():
+            task.add_done_callback(_close_unused)
+            raise ConnectionAbortedError(_STOPPED)
+        wire = task.result()
         self._keep(wire)
         return _Connection(origin, wire)
 
@@ -256,6 +269,12 @@ class Reply:
             self._outbound.give_back(self._connection)
         else:
             self._outbound.drop(self._connection)
+
+
+def _close_unused(task: Future[Wire]) -> None:
+    """Nobody waits for that connection any more."""
+    if task.exception() is None:
+        task.result().close()
 
 
 def _exchange(connection: _Connection, request: Request, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:

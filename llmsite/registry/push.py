@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.ollama import Registry
 from llmsite.registry.outbound import Outbound
-from llmsite.registry.steps import Check, Report, as_registry_errors, retried
+from llmsite.registry.steps import Check, Report, as_registry_errors, attended, retried
 from llmsite.registry.upload import upload
 from llmsite.store.manifest import Layer, decode_manifest
 from llmsite.store.model import ModelStore
@@ -28,10 +28,9 @@ def push(store: ModelStore, name: ModelName, *, insecure: bool, report: Report, 
     with Outbound(config) as outbound, as_registry_errors():
         registry = Registry(outbound, name, is_insecure=insecure)
         for layer in (*manifest.layers, manifest.config):
-            check()
             _push_layer(registry, store, layer, report, check)
         report(Progress("pushing manifest"))
-        retried(lambda: registry.put_manifest(data), config.limits, check)
+        retried(lambda: registry.put_manifest(data), outbound, check)
     report(Progress("success"))
 
 
@@ -49,7 +48,9 @@ def _push_layer(registry: Registry, store: ModelStore, layer: Layer, report: Rep
         short = layer.digest.removeprefix("sha256:")[:12]
         report(Progress(f"pushing {short}", layer.digest, layer.size_bytes, completed))
 
-    if registry.has_blob(layer.digest):  # asked once, as Ollama does: a registry that is not there is told at once
+    if attended(
+        lambda: registry.has_blob(layer.digest), registry.outbound, check
+    ):  # asked once, as Ollama does: a registry that is not there is told at once
         frame(layer.size_bytes)
         return
     upload(registry, store.blobs, layer, report=frame, check=check)

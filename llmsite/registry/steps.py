@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Final, TypeAlias, TypeVar
 
 from llmsite.registry.faults import TransferFault
+from llmsite.registry.outbound import Outbound
 from llmsite.registry.transfer import MakeSource, download, is_stored
 from llmsite.store.manifest import decode_manifest, manifest_digest
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
 from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
-from llmsite.types.limits import Limits
 from llmsite.types.name import ModelName
 
 Report: TypeAlias = Callable[[Progress], None]
@@ -64,6 +65,23 @@ def as_registry_errors(prefix: str = "") -> Iterator[None]:
         raise RegistryError(f"{prefix}{error}") from error
 
 
+def attended(act: Callable[[], T], outbound: Outbound, check: Check) -> T:
+    """What `act` returns, which asks through `outbound` from a thread of its own, so that its caller can leave a silent registry.
+
+    Who leaves breaks every connection of `outbound`; nothing of `act` goes on then.
+    """
+    check()
+    with ThreadPoolExecutor(1, thread_name_prefix="ask") as pool:
+        task = pool.submit(act)
+        try:
+            while not wait([task], timeout=_TICK_SECONDS).done:
+                check()
+        except BaseException:
+            outbound.close()
+            raise
+    return task.result()
+
+
 def pause(seconds: float, check: Check) -> None:
     """Wait, but let the caller leave meanwhile."""
     until = time.monotonic() + seconds
@@ -72,12 +90,12 @@ def pause(seconds: float, check: Check) -> None:
         time.sleep(min(left, _TICK_SECONDS))
 
 
-def retried(act: Callable[[], T], limits: Limits, check: Check) -> T:
-    """What `act` returns, tried again as often as a part of a download, and when the registry wants it (catalogue 11.3)."""
-    tries = 0
+def retried(act: Callable[[], T], outbound: Outbound, check: Check) -> T:
+    """As `attended`, tried again as often as a part of a download, and when the registry wants it (catalogue 11.3)."""
+    limits, tries = outbound.config.limits, 0
     while True:
         try:
-            return act()
+            return attended(act, outbound, check)
         except TransferFault as fault:
             tries += 1
             if tries > limits.pull_retries:

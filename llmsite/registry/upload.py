@@ -6,9 +6,9 @@ A registry that wants parts elsewhere answers 307: then the part goes there, wit
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from typing import Final
 from urllib.parse import quote, urljoin
@@ -24,23 +24,13 @@ from llmsite.types.limits import KIB, Limits
 from llmsite.types.name import ModelName
 
 _PIECE_BYTES: Final = 256 * KIB
-_TICK_SECONDS: Final = 0.06
 
 
 @dataclass(slots=True)
 class _Meter:
-    """Tells how much was sent, some times a second, and lets the caller leave between two pieces."""
+    """How much was sent; written by the thread that sends, told by the caller's."""
 
-    report: Callable[[int], None]
-    check: Callable[[], None]
-    told_at: float = 0.0
-
-    def sent(self, num_bytes: int) -> None:
-        now = time.monotonic()
-        if now - self.told_at >= _TICK_SECONDS:
-            self.told_at = now
-            self.report(num_bytes)
-            self.check()
+    num_bytes: int = 0
 
 
 def upload(
@@ -51,17 +41,22 @@ def upload(
     `report` gets the bytes sent so far, `check` may raise to leave: both some times a second. Raises `RegistryError`,
     `Unauthorized`, `Forbidden`, `NotFound` when the blob is not in the store.
     """
-    limits = registry.outbound.config.limits
-    session = retried(lambda: _open_session(registry, layer), limits, check)
+    session = retried(lambda: _open_session(registry, layer), registry.outbound, check)
     if not session:
         report(layer.size_bytes)
         return
-    meter = _Meter(report, check)
+    meter = _Meter()
+
+    def tell() -> None:
+        report(meter.num_bytes)
+        check()
+
     part_hashes = hashlib.md5(usedforsecurity=False)
     with blobs.open(layer.digest) as file:
-        parts = _parts(layer.size_bytes, limits)
+        parts = _parts(layer.size_bytes, registry.outbound.config.limits)
         for offset, size_bytes in parts:
-            session, part_hash = _send_part(registry, session, file, offset, size_bytes, meter)
+            send = partial(_send_part, registry, session, file, offset, size_bytes, meter)
+            session, part_hash = retried(send, registry.outbound, tell)
             part_hashes.update(part_hash)
     _close_session(registry, session, layer.digest, f"{part_hashes.hexdigest()}-{len(parts)}", check)
     report(layer.size_bytes)
@@ -89,14 +84,7 @@ def _open_session(registry: Registry, layer: Layer) -> str:
 def _send_part(
     registry: Registry, session: str, file: BufferedReader, offset: int, size_bytes: int, meter: _Meter
 ) -> tuple[str, bytes]:
-    """Send one part, however often it takes; returns the session's next URL and the part's MD5."""
-    limits = registry.outbound.config.limits
-    return retried(lambda: _try_part(registry, session, file, offset, size_bytes, meter), limits, meter.check)
-
-
-def _try_part(
-    registry: Registry, session: str, file: BufferedReader, offset: int, size_bytes: int, meter: _Meter
-) -> tuple[str, bytes]:
+    """Send one part; returns the session's next URL and the part's MD5."""
     sent_hash = hashlib.md5(usedforsecurity=False)
 
     def pieces() -> Iterator[bytes]:
@@ -111,7 +99,7 @@ def _try_part(
             sent_hash.update(piece)
             yield piece
             left -= len(piece)
-            meter.sent(offset + size_bytes - left)
+            meter.num_bytes = offset + size_bytes - left
 
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
     ranged = {**headers, "Content-Range": f"{offset}-{offset + max(size_bytes, 1) - 1}", "X-Redirect-Uploads": "1"}
@@ -142,7 +130,7 @@ def _close_session(registry: Registry, session: str, digest: str, etag: str, che
         if not registry.has_blob(digest):
             raise TransferFault(text)  # it may be at it still
 
-    retried(try_it, registry.outbound.config.limits, check)
+    retried(try_it, registry.outbound, check)
 
 
 def _session(reply: Reply, current: str, names: tuple[str, ...] = ("Docker-Upload-Location", "Location")) -> str:
