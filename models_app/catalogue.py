@@ -20,7 +20,7 @@ from django.db import transaction
 from llmsite import backend
 from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, is_harmony, list_capabilities
 from llmsite.store.gguf import GgufFacts
-from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, Manifest, decode_manifest, encode_manifest
+from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, Manifest, decode_own, encode_manifest
 from llmsite.store.manifest_files import ManifestFile
 from llmsite.store.model import StoredModel
 from llmsite.types.codec import to_builtins
@@ -89,9 +89,8 @@ def adopt() -> None:
 def _unread_models() -> list[ModelName]:
     """Models with a GGUF file that nobody has looked into yet, newest first."""
     unread = set(Blob.objects.filter(facts__isnull=True).values_list("digest", flat=True))
-    limits = backend.get_store().limits
     rows = Model.objects.filter(error="").order_by("-manifest_ns").values_list(*_NAME, "manifest")
-    return [ModelName(*row[:4]) for row in rows if unread & _gguf_digests(decode_manifest(row[4].encode(), limits))]
+    return [ModelName(*row[:4]) for row in rows if unread & _gguf_digests(decode_own(row[4].encode()))]
 
 
 def _rewrite(files: Iterable[ManifestFile], gone: Iterable[_Parts], patience_seconds: float) -> bool:

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-import msgspec
-
 from llmsite.registry.auth import DENIED, Credentials
 from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.faults import RETRIED, TransferFault
 from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
 from llmsite.store import manifest as media
-from llmsite.store.manifest import Manifest, decode_manifest
 from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
-from llmsite.types.limits import Limits
 from llmsite.types.name import ModelName
 
 MISSING: Final = "file does not exist"
-_LAYER_PREFIX: Final = "application/vnd.ollama.image."
-_TENSOR: Final = "application/vnd.ollama.image.tensor"
 
 
 class Registry:
@@ -95,29 +89,3 @@ def registry_blob(config: RegistryConfig, name: ModelName, digest: str, *, is_in
     registry = Registry(outbound, name, is_insecure=is_insecure)
     url = f"{registry.url}/blobs/{digest}"
     return RedirectingBlob(outbound, url, lambda headers: registry.ask("GET", url, headers), is_insecure=is_insecure)
-
-
-class _Version(msgspec.Struct):
-    version: int = msgspec.field(default=0, name="schemaVersion")
-
-
-def check_manifest(data: bytes, limits: Limits) -> Manifest:
-    """The manifest of a model that can be installed. Raises `InvalidModelFile` (`invalid manifest: …`, threat T68)."""
-    manifest = decode_manifest(data, limits)
-    if msgspec.json.decode(data, type=_Version).version != 2:
-        raise InvalidModelFile("invalid manifest: only schema version 2 is understood")
-    if not manifest.layers:
-        raise InvalidModelFile("invalid manifest: it has no layers")
-    sizes: dict[str, int] = {}
-    for layer in (manifest.config, *manifest.layers):
-        if layer.media_type == _TENSOR:
-            raise InvalidModelFile("this model requires MLX support, but the MLX runtime is not available")
-        if layer is not manifest.config and not layer.media_type.startswith(_LAYER_PREFIX):
-            raise InvalidModelFile("invalid manifest: a layer is not of a kind that models are made of")
-        if layer.size_bytes > limits.upload_bytes:
-            raise InvalidModelFile(f"invalid manifest: a layer has {layer.size_bytes} bytes")
-        if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
-            raise InvalidModelFile("invalid manifest: one layer has two sizes")
-    if not any(layer.media_type == media.MODEL for layer in manifest.layers):
-        raise InvalidModelFile("invalid manifest: it has no GGUF layer")
-    return manifest

@@ -30,6 +30,10 @@ PARAMS: Final = "application/vnd.ollama.image.params"
 MESSAGES: Final = "application/vnd.ollama.image.messages"
 LICENSE: Final = "application/vnd.ollama.image.license"
 DRAFT: Final = "application/vnd.ollama.image.draft"
+_TENSOR: Final = "application/vnd.ollama.image.tensor"
+_LAYER_PREFIX: Final = "application/vnd.ollama.image."
+_MOST_BYTES: Final = 2**63 - 1
+"""More no file has, nor a column of the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,33 +81,62 @@ def decode_manifest(data: bytes, limits: Limits) -> Manifest:
     return _from_document(_read_document(data, limits))
 
 
-def _read_document(data: bytes, limits: Limits) -> _Document:
-    if len(data) > limits.manifest_bytes:
-        raise InvalidModelFile(f"invalid manifest: larger than {limits.manifest_bytes} bytes")
-    try:
-        document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise InvalidModelFile(f"invalid manifest: {error}") from error
-    if len(document.layers or ()) > limits.manifest_layers:
-        raise InvalidModelFile(f"invalid manifest: more than {limits.manifest_layers} layers")
-    return document
+def decode_own(data: bytes) -> Manifest:
+    """What `encode_manifest` wrote. It may be longer than what it was made of may be: Go escapes some characters by six."""
+    return _from_document(_parse(data))
 
 
 def check_manifest(data: bytes, limits: Limits) -> Manifest:
-    """A manifest that came from elsewhere (threat T68): stricter than reading what is installed. Raises `InvalidModelFile`."""
+    """A manifest that came from elsewhere, of a model that can be installed (threat T68): stricter than reading what is here.
+
+    Raises `InvalidModelFile`, its text `invalid manifest: …` unless the model is of a kind that does not run here.
+    """
     document = _read_document(data, limits)
     if document.version != 2:
-        raise InvalidModelFile(f"invalid manifest: schema version {document.version} is not supported")
+        raise InvalidModelFile("invalid manifest: only schema version 2 is understood")
     manifest = _from_document(document)
     if not manifest.layers:
         raise InvalidModelFile("invalid manifest: it has no layers")
     sizes: dict[str, int] = {}
     for layer in (manifest.config, *manifest.layers):
-        if layer.size_bytes > limits.upload_bytes:
-            raise InvalidModelFile(f"invalid manifest: layer {layer.digest} is larger than {limits.upload_bytes} bytes")
+        _check_layer(layer, limits)
         if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
             raise InvalidModelFile(f"invalid manifest: layer {layer.digest} stands there with two sizes")
+    kinds = {layer.media_type for layer in manifest.layers}
+    if _TENSOR in kinds:
+        raise InvalidModelFile("this model requires MLX support, but the MLX runtime is not available")
+    if not all(kind.startswith(_LAYER_PREFIX) for kind in kinds):
+        raise InvalidModelFile("invalid manifest: a layer is not of a kind that models are made of")
+    if MODEL not in kinds:
+        raise InvalidModelFile("invalid manifest: it has no GGUF layer")
     return manifest
+
+
+def _check_layer(layer: Layer, limits: Limits) -> None:
+    if layer.size_bytes > limits.upload_bytes:
+        raise InvalidModelFile(f"invalid manifest: layer {layer.digest} is larger than {limits.upload_bytes} bytes")
+    if max(len(text) for text in (layer.media_type, layer.source, layer.name)) > limits.manifest_text:
+        raise InvalidModelFile(
+            f"invalid manifest: a text of layer {layer.digest} is longer than {limits.manifest_text} characters"
+        )
+
+
+def _read_document(data: bytes, limits: Limits) -> _Document:
+    if len(data) > limits.manifest_bytes:
+        raise InvalidModelFile(f"invalid manifest: larger than {limits.manifest_bytes} bytes")
+    document = _parse(data)
+    if len(document.layers or ()) > limits.manifest_layers:
+        raise InvalidModelFile(f"invalid manifest: more than {limits.manifest_layers} layers")
+    return document
+
+
+def _parse(data: bytes) -> _Document:
+    try:
+        return msgspec.json.decode(data, type=_Document)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidModelFile(f"invalid manifest: {error}") from error
+    except RecursionError as error:
+        raise InvalidModelFile("invalid manifest: it is nested too deeply") from error
 
 
 def manifest_digest(data: bytes) -> str:
@@ -126,7 +159,10 @@ class _Document(msgspec.Struct):
 
 
 def _from_document(document: _Document) -> Manifest:
-    return Manifest(_from_json(document.config), tuple(_from_json(layer) for layer in document.layers or ()))
+    manifest = Manifest(_from_json(document.config), tuple(_from_json(layer) for layer in document.layers or ()))
+    if manifest.size_bytes > _MOST_BYTES:
+        raise InvalidModelFile("invalid manifest: its layers are larger than any disk")
+    return manifest
 
 
 def _to_json(layer: Layer) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Limits:
     gguf_blocks: int = 512
     manifest_bytes: int = 4 * MIB
     manifest_layers: int = 2_048
+    manifest_text: int = 1_024
+    """Characters of a media type, or of the name that a layer comes from, in a manifest from elsewhere."""
     layer_text_bytes: int = 4 * MIB
     load_hash_bytes: int = 256 * MIB
     """Weights up to this size are hashed before they are loaded, if their file has changed; `llmsite check` reads larger ones."""

@@ -500,7 +500,7 @@ def entry(data: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
         (b"[]", "MANIFEST_INVALID", "invalid manifest"),
         (b"\xff\xfe", "MANIFEST_INVALID", "invalid manifest"),
         (b"x" * (4 * MIB + 1), "SIZE_INVALID", "larger than 4194304 bytes"),
-        (changed(schemaVersion=1), "MANIFEST_INVALID", "schema version 1 is not supported"),
+        (changed(schemaVersion=1), "MANIFEST_INVALID", "only schema version 2 is understood"),
         (changed(schemaVersion="2"), "MANIFEST_INVALID", "invalid manifest"),
         (b'{"layers":[]}', "MANIFEST_INVALID", "config"),
         (changed(config=None), "MANIFEST_INVALID", "invalid manifest"),
@@ -517,7 +517,10 @@ def entry(data: bytes = WEIGHTS, **changes: Any) -> dict[str, Any]:
         (changed(layers=[entry()] * 2049), "MANIFEST_INVALID", "more than 2048 layers"),
         (changed(layers=[entry(b"not pushed")]), "MANIFEST_BLOB_UNKNOWN", "is not here; push it first"),
         (changed(layers=[entry(size=len(WEIGHTS) + 1)]), "MANIFEST_BLOB_UNKNOWN", f"has {len(WEIGHTS)} bytes, not"),
-        (changed(layers=[entry(mediaType="application/x-other")]), "MANIFEST_INVALID", "no GGUF layer"),
+        (changed(layers=[entry(mediaType=media.SYSTEM)]), "MANIFEST_INVALID", "no GGUF layer"),
+        (changed(layers=[entry(), entry(mediaType="application/x-other")]), "MANIFEST_INVALID", "not of a kind"),
+        (changed(layers=[entry(**{"from": "m" * 1025})]), "MANIFEST_INVALID", "longer than 1024 characters"),
+        (changed()[:-1] + b',"annotations":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "MANIFEST_INVALID", "nested too deeply"),
     ],
 )
 async def test_T68_a_manifest_that_cannot_be_right_makes_no_model(
@@ -531,10 +534,10 @@ async def test_T68_a_manifest_that_cannot_be_right_makes_no_model(
     assert list(store.manifests.files()) == []
 
 
-async def test_T68_unknown_kinds_of_layers_and_layers_twice_are_kept(store: ModelStore) -> None:
+async def test_T68_kinds_without_use_here_and_layers_twice_are_kept(store: ModelStore) -> None:
     for data in (WEIGHTS, CONFIG, b"extra"):
         store.blobs.put(data)
-    data = changed(layers=[entry(), entry(), entry(b"extra", mediaType="application/x-other")])
+    data = changed(layers=[entry(), entry(), entry(b"extra", mediaType="application/vnd.ollama.image.embed")])
     assert (await call("PUT", f"{REPOSITORY}/manifests/latest", data)).status == 201
     assert len(store.find("m").manifest.layers) == 3
 

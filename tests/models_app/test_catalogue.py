@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,24 @@ def test_files_that_are_refused_spoil_only_their_model(store: ModelStore, caplog
     assert (found["good:latest"].details.num_ctx, found["good:latest"].capabilities) == (512, ("completion", "insert"))
     assert "not a valid gguf file" in caplog.text
     assert "missing value for if" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_listed"),
+    [({"from": "<" * 1_000_000}, True), ({"size": 2**70}, False), ({"annotations": "deep"}, False)],
+    ids=["escaped six times as long", "larger than any disk", "nested"],
+)
+def test_a_foreign_manifest_spoils_at_most_its_own_model(store: ModelStore, texts: dict[str, Any], is_listed: bool) -> None:
+    """What is written again as Go does may be longer than what was read: the list, and all that follows a change, still works."""
+    add(store, "good")
+    path = store.root / "manifests/registry.ollama.ai/library/odd/latest"
+    path.parent.mkdir()
+    document = json.loads((store.root / "manifests/registry.ollama.ai/library/good/latest").read_bytes())
+    document["layers"].append(document["config"] | {"mediaType": "application/x-odd"} | texts)
+    path.write_text(json.dumps(document).replace('"deep"', "[" * 100_000 + "]" * 100_000))
+    catalogue.sync_quickly(0)
+    catalogue.complete()
+    assert set(names()) == {"good:latest"} | ({"odd:latest"} if is_listed else set())
 
 
 @pytest.mark.parametrize("damage", ["manifest", "config"])

@@ -13,7 +13,9 @@ from llmsite.store.manifest import (
     TEMPLATE,
     Layer,
     Manifest,
+    check_manifest,
     decode_manifest,
+    decode_own,
     encode_manifest,
     manifest_digest,
 )
@@ -74,11 +76,37 @@ def test_T01_it_refuses_bad_digests(digest: str, where: str) -> None:
             "more than 3 layers",
         ),
         (b" " * 3000, "larger than 2000 bytes"),
+        (
+            json.dumps({"config": {"digest": ONE, "size": 2**62}, "layers": [{"digest": TWO, "size": 2**62}] * 2}).encode(),
+            "any disk",
+        ),
     ],
 )
 def test_it_refuses_broken_manifests(data: bytes, problem: str) -> None:
     with pytest.raises(InvalidModelFile, match=f"^invalid manifest: .*{problem}"):
         decode_manifest(data, Limits(manifest_layers=3, manifest_bytes=2000))
+
+
+def test_nesting_is_no_reason_to_fail_otherwise() -> None:
+    data = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for read in (decode_manifest, check_manifest):
+        with pytest.raises(InvalidModelFile, match=r"^invalid manifest: it is nested too deeply$"):
+            read(data, Limits())
+
+
+def test_what_we_wrote_is_read_whatever_its_length() -> None:
+    manifest = Manifest(Layer(CONFIG, ONE, 1), (Layer(MODEL, TWO, 10, "<" * 1_000_000),))
+    data = encode_manifest(manifest)
+    assert len(data) > Limits().manifest_bytes
+    assert decode_own(data) == manifest
+
+
+@pytest.mark.parametrize("key", ["mediaType", "from", "name"])
+def test_T68_texts_of_layers_from_elsewhere_are_bounded(key: str) -> None:
+    layer = {"mediaType": MODEL, "digest": TWO, "size": 10, key: MODEL + "x" * 2000}
+    document = {"schemaVersion": 2, "config": {"digest": ONE, "size": 1}, "layers": [layer]}
+    with pytest.raises(InvalidModelFile, match=r"^invalid manifest: a text of layer sha256:2+ is longer than 1024 characters$"):
+        check_manifest(json.dumps(document).encode(), Limits())
 
 
 def test_the_id_of_a_model_is_the_hash_of_its_bytes() -> None:
