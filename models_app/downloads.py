@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from llmsite.accounts.models import User
@@ -15,7 +14,7 @@ async def start(
     kind: Literal["pull", "push"], name: str, *, insecure: bool, user: User | None, leaves_with_watchers: bool = False
 ) -> int:
     """Start a transfer, or join the one that runs already; returns the job's id. Raises `Busy`."""
-    return await sync_to_async(jobs.start)(
+    return await jobs.astart(
         kind,
         name,
         {"insecure": insecure, "is_restricted": is_restricted(user)},

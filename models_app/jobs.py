@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -18,7 +17,7 @@ from django.db.models import F
 from llmsite.types.chunk import Progress
 from llmsite.types.errors import Busy, Conflict, EngineError, InvalidRequest, NotFound, from_wire
 from llmsite.types.name import ModelName, strip_source
-from models_app import job_rows, owners, tasks, watching
+from models_app import job_rows, owners, tasks, watchers, watching
 from models_app.frames import news_since
 from models_app.job_rows import frames_of
 from models_app.kinds import KINDS
@@ -34,6 +33,29 @@ def start(
     With `leaves_with_watchers` the job is cancelled when the last one who watches it leaves, so the caller has to `watch` it;
     a job that somebody started without is never cancelled that way. Raises `Busy` when too many wait.
     """
+    job_id = _start(kind, name, request, user_id, leaves_with_watchers)
+    if leaves_with_watchers:
+        watchers.expect(job_id)
+    return job_id
+
+
+async def astart(
+    kind: str, name: str, request: dict[str, Any], *, user_id: int | None = None, leaves_with_watchers: bool = False
+) -> int:
+    """`start` for coroutines. Who is cancelled meanwhile leaves the job, as one who watches it does."""
+    starting = asyncio.ensure_future(sync_to_async(_start)(kind, name, request, user_id, leaves_with_watchers))
+    try:
+        job_id = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        if leaves_with_watchers:
+            await _leave(starting)
+        raise
+    if leaves_with_watchers:
+        watchers.expect(job_id)
+    return job_id
+
+
+def _start(kind: str, name: str, request: dict[str, Any], user_id: int | None, leaves_with_watchers: bool) -> int:
     with transaction.atomic():
         job = _shared(kind, name, request) or _new(kind, name, request, user_id, leaves_with_watchers)
         job.leaves_with_watchers = job.leaves_with_watchers and leaves_with_watchers
@@ -41,12 +63,7 @@ def start(
             job.watchers = [*job.watchers, owners.this_process()]
         job.save()
         transaction.on_commit(lambda: _after_start(job.pk))
-    if leaves_with_watchers:
-        _expect(job.pk)
     return job.pk
-
-
-astart = sync_to_async(start)
 
 
 def _shared(kind: str, name: str, request: dict[str, Any]) -> Job | None:
@@ -138,16 +155,22 @@ def _locked(job_id: int) -> Job:
 # watching
 
 
-async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
+def watch(job_id: int) -> AsyncGenerator[Progress, None]:
     """Every status frame from the first on and byte counts as they change, until the job is done; then its error is raised.
 
-    Closing it says that this watcher left. Raises `NotFound`, and `EngineError` when this server stops: the job does not.
+    Who started the job to watch it calls this at once. Closing it says that this watcher left. Raises `NotFound`, and
+    `EngineError` when this server stops: the job does not.
     """
+    return _watch(job_id, is_entered=watchers.take_expected(job_id))
+
+
+async def _watch(job_id: int, *, is_entered: bool) -> AsyncGenerator[Progress, None]:
     inbox = _Inbox()
     told: tuple[Progress, ...] = ()
+    entering = asyncio.ensure_future(_same(job_id) if is_entered else sync_to_async(watchers.enter)(job_id))
     _inboxes.add(inbox)
     try:
-        await sync_to_async(_enter)(job_id)
+        await asyncio.shield(entering)
         with watching.watch_job(job_id, inbox.put):
             while True:
                 view = await inbox.get()
@@ -160,8 +183,18 @@ async def watch(job_id: int) -> AsyncGenerator[Progress, None]:
             raise from_wire(view.error_class, view.error)
     finally:
         _inboxes.discard(inbox)
-        if not _closing.is_set():
-            await sync_to_async(_leave)(job_id)
+        await _leave(entering)
+
+
+async def _same(job_id: int) -> int:
+    return job_id
+
+
+async def _leave(entering: asyncio.Future[int]) -> None:
+    """Take a watcher out of the row who may not stand there yet; one who could not enter does not leave."""
+    await asyncio.wait([entering])
+    if entering.exception() is None and not _closing.is_set():
+        await sync_to_async(watchers.leave)(entering.result())
 
 
 _closing = threading.Event()
@@ -202,39 +235,3 @@ class _Inbox:
         if self._view is None:
             raise NotFound("the job was removed")
         return self._view
-
-
-_expected: Counter[int] = Counter()
-"""Watchers that `start` has entered into the row already."""
-_lock = threading.Lock()
-
-
-def _expect(job_id: int) -> None:
-    with _lock:
-        _expected[job_id] += 1
-
-
-def _enter(job_id: int) -> None:
-    with _lock:
-        if _expected[job_id] > 0:
-            _expected[job_id] -= 1
-            return
-    with transaction.atomic():
-        job = _locked(job_id)
-        if job.leaves_with_watchers and job.is_open:
-            Job.objects.filter(pk=job_id).update(watchers=[*job.watchers, owners.this_process()])
-
-
-def _leave(job_id: int) -> None:
-    """Take one watcher out of the row, and those whose process died; the last one may take the job along."""
-    with transaction.atomic():
-        job = Job.objects.select_for_update().filter(pk=job_id).first()
-        if job is None or not job.leaves_with_watchers or not job.is_open:
-            return
-        if owners.this_process() in job.watchers:
-            job.watchers.remove(owners.this_process())
-        job.watchers = [each for each in job.watchers if not owners.is_dead(each)]
-        Job.objects.filter(pk=job_id).update(watchers=job.watchers)
-        if not job.watchers:
-            job_rows.cancel(job)
-    watching.look_now()
