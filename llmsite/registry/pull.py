@@ -10,7 +10,7 @@ from llmsite.registry.faults import TransferFault
 from llmsite.registry.huggingface import pull_from_hub
 from llmsite.registry.ollama import Registry, registry_blob
 from llmsite.registry.outbound import Outbound
-from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, pause, replacing
+from llmsite.registry.steps import Check, Report, as_registry_errors, attended, fetch_blob, pause, replacing
 from llmsite.store.manifest import check_manifest
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
@@ -64,9 +64,8 @@ def _fetch_manifest(name: ModelName, *, insecure: bool, report: Report, check: C
     with Outbound(config) as outbound:
         registry = Registry(outbound, name, is_insecure=insecure)
         for left in reversed(range(config.limits.pull_retries + 1)):
-            check()
             try:
-                return registry.manifest()
+                return attended(registry.manifest, outbound, check)
             except TransferFault as fault:
                 if fault.wait_seconds is None or not left:
                     raise
