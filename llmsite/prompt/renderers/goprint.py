@@ -15,6 +15,9 @@ import msgspec
 from llmsite.types.codec import go_json
 from llmsite.types.message import Tool
 
+SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What `strings.TrimSpace` takes away; Python counts four separators of old more."""
+
 _EXACT: Final = 2**53
 _MIN_EXPONENT: Final = -4
 _MAX_EXPONENT: Final = 6
@@ -32,7 +35,12 @@ def arguments_json(arguments: Mapping[str, Any]) -> str:
 
 def tool_json(tool: Tool) -> str:
     """A tool's definition, its fields in Ollama's order."""
-    return go_json(tool_fields(tool)).decode()
+    return fields_json(tool_fields(tool))
+
+
+def fields_json(fields: Mapping[str, Any]) -> str:
+    """Fields of a tool, in the order they have."""
+    return go_json(fields).decode()
 
 
 def spaced(json: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from llmsite.prompt.renderers.goprint import SPACE
 from llmsite.types.message import Message
 
 _PLACE: Final = "[img]"
@@ -34,5 +35,5 @@ def _marked(text: str, first: int, num_images: int) -> str:
             text = text.replace(_PLACE, mark, 1)
         else:
             before += mark
-    needs_space = before and text and not text[0].isspace()
+    needs_space = before and text and text[0] not in SPACE
     return f"{before} {text}" if needs_space else before + text
