@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from llmsite.types.chunk import Progress
 from llmsite.types.name import ModelName
+from models_app.failures import Failure, explain_wire
 from models_app.models import JobState
 from models_app.watching import JobView
 
@@ -42,7 +43,7 @@ class Download:
     name: str
     mark: str
     phase: str
-    error: str
+    failure: Failure | None
     percent: int
     completed: int
     total: int
@@ -83,15 +84,16 @@ def _download(view: JobView, num_ahead: int) -> Download:
     layers = tuple(each for each in view.frames if each.digest)
     total, completed = sum(each.total for each in layers), sum(each.completed for each in layers)
     speed = _speed_of(view, completed)
+    name = ModelName.parse_loosely(view.name)
     is_stopped = view.state in (JobState.FAILED, JobState.CANCELED)
     is_stopping = view.is_open and view.is_cancel_requested
     return Download(
         id=view.id,
         is_push=view.kind == "push",
-        name=ModelName.parse_loosely(view.name).shortest,
+        name=name.shortest,
         mark="stopping" if is_stopping else _MARKS[view.state],
         phase=_phase(view, num_ahead, len(layers)),
-        error=view.error if view.state == JobState.FAILED else "",
+        failure=explain_wire(view.error_class, view.error, name.host) if view.state == JobState.FAILED else None,
         percent=100 if view.state == JobState.DONE else completed * 100 // total if total else 0,
         completed=completed,
         total=total,

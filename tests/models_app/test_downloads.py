@@ -92,7 +92,8 @@ def test_a_download_shows_its_phase_and_its_bytes() -> None:
 )
 def test_each_state_has_a_mark_and_a_word(state: str, more: dict[str, Any], mark: str, phase: str) -> None:
     (found,) = shown(make(NAME, state, **more))
-    assert (found.mark, found.phase, found.error) == (mark, phase, more.get("error", ""))
+    said = found.failure.sentence if found.failure else ""
+    assert (found.mark, found.phase, said) == (mark, phase, more.get("error", ""))
 
 
 @pytest.mark.django_db
