@@ -6,20 +6,33 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import time
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from urllib.parse import unquote, urlsplit
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from llmsite.registry.addresses import require_allowed, resolve
 from llmsite.registry.config import RegistryConfig
+from llmsite.registry.faults import shown
 from llmsite.registry.wire import Wire
+from llmsite.types.errors import RegistryError
+
+_MOST_ADDRESSES: Final = 4
+"""So many of a host's addresses are tried; a name may have hundreds."""
+_LEAST_SECONDS: Final = 0.001
+_PROXY_PORT: Final = 80
 
 
-def connect(scheme: str, host: str, port: int, config: RegistryConfig) -> Wire:
-    """A connection to an address of `host` that was checked. Blocks. Raises `Forbidden`, `OSError` in Go's words."""
+def connect(scheme: str, host: str, port: int, config: RegistryConfig, require_open: Callable[[], None] = lambda: None) -> Wire:
+    """A connection to an address of `host` that was checked. Blocks.
+
+    `require_open` is called before each try and may raise. Raises `Forbidden`, `RegistryError`, `OSError` in Go's words.
+    """
     proxy = proxy_for(scheme, host, config)
-    sock = _through(proxy, scheme, host, port, config) if proxy else _direct(host, port, config)
+    sock = _through(proxy, host, port, config) if proxy else _direct(host, port, config, require_open)
     if scheme == "http":
         return Wire(sock, config.limits)
     try:
@@ -48,35 +61,38 @@ def _matches(host: str, pattern: str) -> bool:
     return pattern == "*" or host.lower() == name or host.lower().endswith(f".{name}")
 
 
-def _direct(host: str, port: int, config: RegistryConfig) -> socket.socket:
+def _direct(host: str, port: int, config: RegistryConfig, require_open: Callable[[], None]) -> socket.socket:
+    """One address after the other; those that are left share the time that is left, so that a silent one costs a part of it."""
     try:
-        literals = resolve(host, port, config)
+        literals = resolve(host, port, config)[:_MOST_ADDRESSES]
     except socket.gaierror as error:
         raise OSError(f"dial tcp: lookup {host}: no such host") from error
+    until = time.monotonic() + config.limits.pull_connect_seconds
     last: OSError = OSError(f"dial tcp: lookup {host}: no such host")
-    for literal in literals:
+    for num_left, literal in zip(range(len(literals), 0, -1), literals, strict=True):
+        require_open()
         try:
-            return _open(literal, port, config)
+            return _open(literal, port, max((until - time.monotonic()) / num_left, _LEAST_SECONDS))
         except OSError as error:
             last = error
     raise last
 
 
-def _open(literal: str, port: int, config: RegistryConfig) -> socket.socket:
-    shown = f"[{literal}]:{port}" if ":" in literal else f"{literal}:{port}"
+def _open(literal: str, port: int, seconds: float) -> socket.socket:
+    place = _authority(literal, port)
     try:
-        sock = socket.create_connection((literal, port), timeout=config.limits.pull_connect_seconds)
+        sock = socket.create_connection((literal, port), timeout=seconds)
     except TimeoutError as error:
-        raise OSError(f"dial tcp {shown}: i/o timeout") from error
+        raise OSError(f"dial tcp {place}: i/o timeout") from error
     except ConnectionRefusedError as error:
-        raise OSError(f"dial tcp {shown}: connect: connection refused") from error
+        raise OSError(f"dial tcp {place}: connect: connection refused") from error
     except OSError as error:
-        raise OSError(f"dial tcp {shown}: connect: {(error.strerror or str(error)).lower()}") from error
+        raise OSError(f"dial tcp {place}: connect: {(error.strerror or str(error)).lower()}") from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
-def _through(proxy: str, scheme: str, host: str, port: int, config: RegistryConfig) -> socket.socket:
+def _through(proxy: str, host: str, port: int, config: RegistryConfig) -> socket.socket:
     """A connection that the configured proxy makes. It resolves names itself; what we can resolve is checked all the same."""
     is_listed = config.lists(host) or config.lists(f"{host}:{port}")
     try:
@@ -86,14 +102,32 @@ def _through(proxy: str, scheme: str, host: str, port: int, config: RegistryConf
             resolve(host, port, config)
     else:
         require_allowed(host, config, is_listed=is_listed)
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    sock = _open_proxy(parts.hostname or "", parts.port or 80, config)
+    parts = _proxy_parts(proxy)
+    sock = _open_proxy(parts.hostname or "", parts.port or _PROXY_PORT, config)
     try:
-        _tunnel(sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", parts.username, parts.password, config)
+        _tunnel(sock, _authority(host, port), parts.username, parts.password, config)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _proxy_parts(proxy: str) -> SplitResult:
+    """The URL of a proxy. Raises `RegistryError` for one that we do not speak to, without what may be a password."""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        is_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_place = False
+    if not is_place:
+        raise RegistryError("the proxy for registries is not a URL such as http://proxy.example:3128")
+    if parts.scheme != "http":
+        raise RegistryError(f"a proxy of the kind {parts.scheme}:// is not supported: name one that begins with http://")
+    return parts
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _open_proxy(host: str, port: int, config: RegistryConfig) -> socket.socket:
@@ -116,4 +150,4 @@ def _tunnel(sock: socket.socket, authority: str, user: str | None, password: str
         status = reader.readline(65_536).split(b" ", 2)
         http.client.parse_headers(reader)
     if len(status) < 2 or status[1] != b"200":
-        raise OSError(f"proxyconnect tcp: {b' '.join(status[1:]).decode(errors='replace').strip()}")
+        raise OSError(f"proxyconnect tcp: {shown(b' '.join(status[1:]), config.limits)}")
