@@ -137,7 +137,6 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("HF_ENDPOINT", "https://huggingface.co", str, "the hub that names under hf.co are pulled from"),
     Variable("LLMSITE_ALLOWED_HOSTS", (), _words, "further names in the Host header, comma separated"),
     Variable("LLMSITE_INSECURE_HTTP", False, _boolean, "sign-in cookies without TLS beyond loopback"),
-    Variable("LLMSITE_DATABASE_URL", "", str, "postgresql://…; default SQLite under LLMSITE_HOME"),
     Variable("LLMSITE_BROKER_URL", "", str, "Celery broker redis://…; default a folder under LLMSITE_HOME"),
     Variable("LLMSITE_PREFIX_SHARING", "all", _one_of("all", "user"), "who may reuse a cached prompt prefix: all or user"),
     Variable("LLMSITE_DEBUG", False, _boolean, "Django's debug mode; refused beyond loopback"),

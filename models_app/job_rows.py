@@ -21,7 +21,6 @@ from llmsite.types.chunk import Progress
 from llmsite.types.codec import from_builtins, to_builtins
 from llmsite.types.errors import Canceled, EngineError, LlmsiteError, from_wire, to_wire
 from models_app import owners
-from models_app.layer_hints import hint
 from models_app.models import OPEN_STATES, Job, JobState
 
 
@@ -57,7 +56,6 @@ def claim(job_id: int, at_once: Mapping[str, int]) -> Claim | None:
         job.seq += 1
         job.lease_until = _lease()
         job.save()
-    hint()
     return Claim(job.pk, job.owner, job.fence, job.kind, job.name, job.request, frames_of(job))
 
 
@@ -89,9 +87,7 @@ def give_back(held: Claim, frames: Iterable[Progress]) -> bool:
 
 def _update(held: Claim, **changes: Any) -> bool:
     mine = Job.objects.filter(pk=held.job_id, state=JobState.RUNNING, owner=held.owner, fence=held.fence)
-    is_mine = mine.update(seq=F("seq") + 1, **changes) == 1
-    hint()
-    return is_mine
+    return mine.update(seq=F("seq") + 1, **changes) == 1
 
 
 def beat(held: Claim) -> bool:
@@ -106,7 +102,6 @@ def recover() -> None:
     for job in lost:
         same = Job.objects.filter(pk=job.pk, state=JobState.RUNNING, fence=job.fence, owner=job.owner)
         same.update(seq=F("seq") + 1, **_after_loss(job))
-        hint()
 
 
 def _is_lost(job: Job) -> bool:

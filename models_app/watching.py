@@ -1,7 +1,7 @@
 """Who watches jobs in this process, and the one thread that looks for them: rows are the truth, anything else is a hint to look.
 
 SQLite has no other way across processes than `PRAGMA data_version`, which costs microseconds and changes when somebody else
-wrote. Other databases hear of a change over the channel layer, and look now and then in case a hint was lost.
+wrote.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from django.db import connection
 
 from llmsite.types.chunk import Progress
 from models_app.job_rows import frames_of
-from models_app.layer_hints import LayerHints, hint
 from models_app.models import OPEN_STATES, Job, JobState
 
 logger = logging.getLogger(__name__)
@@ -72,9 +71,8 @@ def watch_all(callback: Callable[[Changes], None]) -> Iterator[None]:
 
 
 def look_now() -> None:
-    """This process changed a row: watchers hear of it without waiting, in other processes by a hint."""
+    """This process changed a row: its watchers hear of it without waiting."""
     _poke.set()
-    hint()
 
 
 def view_of(job: Job) -> JobView:
@@ -109,15 +107,8 @@ class _Subscription:
         return [job_id for job_id, seq in wanted.items() if self.told.get(job_id) != seq] + gone
 
 
-class _Hints(Protocol):
-    """Says when a look is worth it. Used by the watching thread only."""
-
-    def has_changed(self) -> bool: ...
-    def close(self) -> None: ...
-
-
 class _DataVersion:
-    """SQLite: whether another connection committed since the last question."""
+    """Says when a look is worth it: another connection committed since the last question. Used by the watching thread only."""
 
     def __init__(self) -> None:
         self._version = -1
@@ -128,8 +119,6 @@ class _DataVersion:
         changed = bool(version != self._version)
         self._version = version
         return changed
-
-    def close(self) -> None: ...
 
 
 _subscriptions: set[_Subscription] = set()
@@ -157,20 +146,19 @@ def _subscribed(subscription: _Subscription) -> Iterator[None]:
 
 def _watch() -> None:
     """The watching thread: lives while somebody watches."""
-    hints: _Hints = _DataVersion() if connection.vendor == "sqlite" else LayerHints()
+    version = _DataVersion()
     is_busy = True
     try:
         while not _is_last():
             was_poked = _poke.wait(_LOOK_SECONDS if is_busy else _IDLE_SECONDS)
             _poke.clear()
             try:
-                if hints.has_changed() or was_poked:
+                if version.has_changed() or was_poked:
                     is_busy = _look()
             except Exception:
                 logger.exception("jobs could not be looked at; trying again")
                 time.sleep(_IDLE_SECONDS)
     finally:
-        hints.close()
         connection.close()
 
 

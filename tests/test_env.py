@@ -88,7 +88,7 @@ def test_limits_are_overridden_by_field() -> None:
 
 
 def test_a_child_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_TOKEN", "AWS_SECRET", "OLLAMA_API_KEY", "LLMSITE_DATABASE_URL", "PYTHONPATH"):
+    for name in ("HF_TOKEN", "AWS_SECRET", "OLLAMA_API_KEY", "LLMSITE_BROKER_URL", "PYTHONPATH"):
         monkeypatch.setenv(name, "canary")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     found = env.scrubbed({"EXTRA": "1"})

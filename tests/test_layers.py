@@ -142,7 +142,6 @@ DOORS: dict[str, set[str]] = {
         "llmsite.accounts.sockets",
         "llmsite.cluster",
         "models_app.consumers",
-        "models_app.layer_hints",
         "chat.consumers",
         "chat.polling",
         "chat.routing",

@@ -18,6 +18,6 @@ VERB: Final = Verb(
     usage="check",
     summary="Check the model store and repair it",
     run=run,
-    variables=("LLMSITE_HOME", "OLLAMA_MODELS", "LLMSITE_DATABASE_URL"),
+    variables=("LLMSITE_HOME", "OLLAMA_MODELS"),
     is_handed_on=True,
 )

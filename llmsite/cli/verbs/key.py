@@ -18,6 +18,6 @@ VERB: Final = Verb(
     usage="key",
     summary="Manage API keys",
     run=run,
-    variables=("LLMSITE_HOME", "LLMSITE_DATABASE_URL"),
+    variables=("LLMSITE_HOME",),
     is_handed_on=True,
 )

@@ -18,6 +18,6 @@ VERB: Final = Verb(
     usage="user",
     summary="Manage user accounts",
     run=run,
-    variables=("LLMSITE_HOME", "LLMSITE_DATABASE_URL"),
+    variables=("LLMSITE_HOME",),
     is_handed_on=True,
 )
