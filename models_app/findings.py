@@ -15,7 +15,7 @@ from llmsite.prompt.job import RenderJob
 from llmsite.store.blobs import BlobStore
 from llmsite.store.gguf import GgufFacts
 from llmsite.types.codec import from_builtins
-from llmsite.types.errors import LlmsiteError
+from llmsite.types.errors import LlmsiteError, LoadFailed
 from models_app.models import Blob
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _or_none(what: str, question: Callable[[], T]) -> T | None:
     """The answer; None when the thing asked about is refused."""
     try:
         return question()
-    except (LlmsiteError, FileNotFoundError) as error:
+    except LlmsiteError as error:
         logger.warning("%s cannot be used: %s", what, error)
         return None
 
@@ -77,7 +77,14 @@ class LazyInspector:
     def read_gguf(self, digest: str) -> GgufFacts:
         """What a GGUF blob is. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
         path = self._blobs.checked_path(digest)
-        return self._ask(lambda child: child.read_gguf(path))
+
+        def read(child: BlockingInspector) -> GgufFacts:
+            try:
+                return child.read_gguf(path)
+            except OSError as error:
+                raise LoadFailed(f"blob {digest} cannot be read: {error.strerror}") from error
+
+        return self._ask(read)
 
     def inspect_template(self, source: str) -> TemplateFacts:
         """What a Go template can do. Raises `TemplateError`, `TemplateLimit`."""

@@ -80,7 +80,7 @@ def _read_manifests(store: ModelStore) -> Iterator[tuple[ManifestFile, Manifest 
     for file in store.manifests.files():
         try:
             yield file, decode_manifest(store.read_manifest(file), store.limits)
-        except InvalidModelFile as error:
+        except (InvalidModelFile, LoadFailed) as error:
             yield file, str(error)
         except ModelNotFound:
             continue  # removed meanwhile

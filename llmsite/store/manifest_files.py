@@ -5,10 +5,11 @@ Only files exactly four levels below count (catalogue 10.1); links are followed 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,22 @@ from typing import Final
 
 from llmsite.store import disk
 from llmsite.store.disk import reporting_full_disk
+from llmsite.types.errors import InvalidModelName, LoadFailed
 from llmsite.types.name import DEFAULT_HOST, ModelName
 
 logger = logging.getLogger(__name__)
 
 _TEMPORARY_PREFIX: Final = ".new-"
 _SWEEP_AGE_SECONDS: Final = 3600
+
+
+_NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+OnError = Callable[[OSError], None]
+"""Told of a file or folder that cannot be looked at; it may raise."""
+
+
+def _skip(error: OSError) -> None:
+    logger.warning("skipping %s among the manifests: %s", error.filename, error.strerror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +52,33 @@ class ManifestFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def files(self) -> Iterator[ManifestFile]:
-        """Every manifest file under a valid name, in no order."""
-        for entry, parts in self._leaves():
+    def files(self, unreadable: OnError = _skip) -> Iterator[ManifestFile]:
+        """Every manifest file under a valid name, in no order. `unreadable` hears of what cannot be looked at; it may raise."""
+        for entry, parts in self._leaves(unreadable):
             name = ModelName(*parts)
             if not name.is_valid:
                 if not entry.name.startswith(_TEMPORARY_PREFIX):
                     logger.warning("skipping manifest %r, which is no model name", "/".join(parts))
                 continue
-            with suppress(FileNotFoundError):
+            try:
                 yield _describe(name, Path(entry.path))
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except OSError as error:
+                unreadable(error)
 
     def find(self, name: ModelName) -> ManifestFile | None:
-        """The file of that name; letter case counts only where two names differ in nothing else."""
+        """The file of that name; letter case counts only where two names differ in nothing else.
+
+        Raises `LoadFailed` when the disk does not tell whether there is one.
+        """
         path = self.folder.joinpath(*name.parts)
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             if path.is_file():
                 return _describe(name, path)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise LoadFailed(f"the manifest of '{name.shortest}' cannot be read: {error.strerror}") from error
         spelling = self._spelling(name)
         if spelling is None:
             return None
@@ -76,9 +97,12 @@ class ManifestFolder:
         return others[0] if len(others) == 1 else None
 
     def write(self, name: ModelName, data: bytes) -> ManifestFile:
-        """Install or replace, safe against a power cut. Call it under `locked`. Raises `StorageFull`."""
+        """Install or replace, safe against a power cut. Call it under `locked`.
+
+        Raises `StorageFull`, `InvalidModelName` when the disk takes no name of that length.
+        """
         path = self.folder.joinpath(*name.parts)
-        with reporting_full_disk():
+        with reporting_full_disk(), _reporting_long_names():
             disk.make_folder(path.parent)
             file, temporary = disk.create(path.parent, _TEMPORARY_PREFIX)
             try:
@@ -127,12 +151,12 @@ class ManifestFolder:
         finally:
             os.close(descriptor)
 
-    def _leaves(self) -> Iterator[tuple[os.DirEntry[str], tuple[str, str, str, str]]]:
+    def _leaves(self, unreadable: OnError = _skip) -> Iterator[tuple[os.DirEntry[str], tuple[str, str, str, str]]]:
         """Files exactly four levels down, with their four names."""
-        for host in _children(self.folder, folders=True):
-            for namespace in _children(host.path, folders=True):
-                for model in _children(namespace.path, folders=True):
-                    for tag in _children(model.path, folders=False):
+        for host in _children(self.folder, unreadable, folders=True):
+            for namespace in _children(host.path, unreadable, folders=True):
+                for model in _children(namespace.path, unreadable, folders=True):
+                    for tag in _children(model.path, unreadable, folders=False):
                         yield tag, (host.name, namespace.name, model.name, tag.name)
 
     def _spelling(self, name: ModelName) -> ModelName | None:
@@ -154,13 +178,35 @@ class ManifestFolder:
             folder = folder.parent
 
 
-def _children(folder: str | Path, *, folders: bool) -> list[os.DirEntry[str]]:
+def _children(folder: str | Path, unreadable: OnError = _skip, *, folders: bool) -> list[os.DirEntry[str]]:
     """Folders or files in a folder; none when it is not there."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if (entry.is_dir() if folders else entry.is_file())]
+            return [entry for entry in entries if _is_wanted(entry, unreadable, folders=folders)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        unreadable(error)
+        return []
+
+
+def _is_wanted(entry: os.DirEntry[str], unreadable: OnError, *, folders: bool) -> bool:
+    """Whether it is a folder, or a file. A link that leads nowhere is neither; one that cannot be followed is told of."""
+    try:
+        return entry.is_dir() if folders else entry.is_file()
+    except OSError as error:
+        unreadable(error)
+        return False
+
+
+@contextmanager
+def _reporting_long_names() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InvalidModelName("the model name is longer than the disk of the model store takes") from error
 
 
 def _describe(name: ModelName, path: Path) -> ManifestFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from copy import copy as shallow_copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,9 +173,9 @@ class ModelStore:
         return model
 
     def read_manifest(self, file: ManifestFile) -> bytes:
-        """A manifest's bytes as they are, for others to take. Raises `InvalidModelFile` when they are no manifest."""
+        """A manifest's bytes as they are, for others to take. Raises `InvalidModelFile`, `LoadFailed`."""
         self._read(file)
-        return file.path.read_bytes()
+        return _read_bytes(file)
 
     def write(self, name: ModelName, data: bytes) -> StoredModel:
         """Install or replace: `data` become the manifest's bytes. Its blobs must be there, and what they say must be readable.
@@ -226,8 +227,8 @@ class ModelStore:
         if file is None:
             raise gone
         try:
-            return self.write(target, file.path.read_bytes())
-        except (FileNotFoundError, NotFound) as error:
+            return self.write(target, _read_bytes(file))
+        except NotFound as error:
             if self.manifests.find(source) is None:  # removed since
                 raise gone from error
             raise
@@ -262,17 +263,12 @@ class ModelStore:
             return removed
 
     def _read(self, file: ManifestFile) -> _Read:
-        """A manifest file. Raises `InvalidModelFile`, `ModelNotFound` when it was removed meanwhile."""
+        """A manifest file. Raises `InvalidModelFile`, `LoadFailed`, `ModelNotFound` when it was removed meanwhile."""
         known = self._manifests.get(file)
         if known is None or not known.is_settled:
             if file.size_bytes > self.limits.manifest_bytes:
                 raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
-            try:
-                data = file.path.read_bytes()
-            except FileNotFoundError as error:
-                raise ModelNotFound(f"model '{file.name.shortest}' not found") from error
-            except OSError as error:
-                raise InvalidModelFile(f"the manifest of '{file.name.shortest}' cannot be read") from error
+            data = _read_bytes(file)
             is_settled = time.time_ns() - file.modified_ns > _SETTLED_NS
             manifest = decode_manifest(data, self.limits)
             known = self._manifests[file] = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled)
@@ -282,20 +278,19 @@ class ModelStore:
         """The blobs a manifest names; none when it cannot be read."""
         try:
             return self._read(file).manifest.digests
-        except (InvalidModelFile, ModelNotFound):
+        except (InvalidModelFile, LoadFailed, ModelNotFound):
             return frozenset()
 
     def _used_digests(self) -> frozenset[str] | None:
         """Blobs that any model uses; None when a manifest cannot be read."""
         used: set[str] = set()
-        for file in self.manifests.files():
-            try:
-                used |= self._read(file).manifest.digests
-            except ModelNotFound:
-                continue
-            except InvalidModelFile as error:
-                logger.warning("removing no blobs: model %s: %s", file.name.shortest, error)
-                return None
+        try:
+            for file in self.manifests.files(_raise):
+                with suppress(ModelNotFound):  # removed meanwhile
+                    used |= self._read(file).manifest.digests
+        except (InvalidModelFile, LoadFailed, OSError) as error:
+            logger.warning("removing no blobs, since what they are needed for is not known: %s", error)
+            return None
         return frozenset(used)
 
     def _remove_unused(self, digests: Iterable[str]) -> None:
@@ -311,6 +306,20 @@ class ModelStore:
         for cache in (self._manifests, self._models):
             for file in [each for each in list(cache) if each not in kept]:
                 cache.pop(file, None)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _read_bytes(file: ManifestFile) -> bytes:
+    """The file as it is. Raises `ModelNotFound` when it was removed, `LoadFailed` when the disk does not give it."""
+    try:
+        return file.path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"model '{file.name.shortest}' not found") from error
+    except OSError as error:
+        raise LoadFailed(f"the manifest of '{file.name.shortest}' cannot be read: {error.strerror}") from error
 
 
 def _spelled_as(part: str, known: set[str]) -> str:
@@ -344,14 +353,14 @@ def _resolve(file: ManifestFile, read: _Read, blobs: BlobStore) -> StoredModel:
         layers.setdefault(kind, []).append(layer)
     if media.MODEL not in layers:
         raise InvalidModelFile(f"model '{file.name.shortest}' has no GGUF layer")
-    texts = {kind: [_read_text(layer, blobs) for layer in layers.get(kind, ())] for kind in _TEXTS}
+    texts = {kind: [_read_text(file.name, layer, blobs) for layer in layers.get(kind, ())] for kind in _TEXTS}
     weights = layers[media.MODEL][-1]
     return StoredModel(
         name=file.name,
         digest=read.digest,
         manifest=read.manifest,
         is_pulled=read.is_pulled,
-        config=_decode(_read_text(read.manifest.config, blobs), ModelConfig, "config"),
+        config=_decode(_read_text(file.name, read.manifest.config, blobs), ModelConfig, "config"),
         modified_at=file.modified_ns / 1e9,
         model_path=blobs.path(weights.digest),
         model_digest=weights.digest,
@@ -369,11 +378,15 @@ def _resolve(file: ManifestFile, read: _Read, blobs: BlobStore) -> StoredModel:
 _TEXTS = (media.TEMPLATE, media.SYSTEM, media.PARAMS, media.MESSAGES, media.LICENSE)
 
 
-def _read_text(layer: Layer, blobs: BlobStore) -> str:
+def _read_text(name: ModelName, layer: Layer, blobs: BlobStore) -> str:
+    """A small blob of the model of that name. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
     if layer.size_bytes > blobs.limits.layer_text_bytes:
         raise InvalidModelFile(f"layer {layer.digest} is larger than the {blobs.limits.layer_text_bytes} bytes a text may have")
-    with blobs.open(layer.digest) as file:
-        return file.read(blobs.limits.layer_text_bytes).decode(errors="replace")
+    try:
+        with blobs.open(layer.digest) as file:
+            return file.read(blobs.limits.layer_text_bytes).decode(errors="replace")
+    except OSError as error:
+        raise LoadFailed(f"blob {layer.digest} of '{name.shortest}' cannot be read: {error.strerror}") from error
 
 
 def _messages(texts: list[str]) -> tuple[Message, ...]:
@@ -388,3 +401,5 @@ def _decode(text: str, kind: type[Any], what: str) -> Any:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise InvalidModelFile(f"the {what} of the model cannot be read: {error}") from error
+    except RecursionError as error:
+        raise InvalidModelFile(f"the {what} of the model cannot be read: nested too deeply") from error

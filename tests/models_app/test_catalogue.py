@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
 from api.responses import installed_model
+from llmsite.inspector import pool
 from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.model import ModelStore
@@ -274,6 +275,28 @@ def test_a_list_has_a_worker_look_into_what_it_had_no_patience_for(store: ModelS
     assert asked == ["complete"]
     tasks.complete_catalogue()
     assert services.list_models_now()[0].details.num_ctx == 7
+
+
+def test_what_cannot_be_read_spoils_only_its_model(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest that is a link to itself, and weights that open for nobody."""
+    add(store, "good")
+    add(store, "closed", GgufFile(model_metadata() | {"llama.context_length": scalar(U32, 99)}).encode())
+    add(store, "loop")
+    loop = store.root / "manifests/registry.ollama.ai/library/loop/latest"
+    loop.unlink()
+    loop.symlink_to(loop)
+    closed = store.find("closed").model_path
+    real = open
+
+    def refuse(path: Any, *args: Any) -> Any:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args)
+
+    monkeypatch.setattr(pool, "open", refuse, raising=False)
+    catalogue.sync()
+    found = {model.name: model.details.num_ctx for model in services.list_models_now()}
+    assert found == {"good:latest": 512, "closed:latest": 0}
 
 
 def test_an_empty_store_lists_nothing(store: ModelStore) -> None:
