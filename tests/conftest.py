@@ -62,11 +62,14 @@ def free_port() -> int:
         return port
 
 
-def start_site(home: Path, port: int = 0, **environ: str) -> Site:
-    """Start `llmsite serve` on a fresh port and wait until it says that it serves. The caller stops it."""
+def start_site(home: Path, port: int = 0, prefix: tuple[str, ...] = (), **environ: str) -> Site:
+    """Start `llmsite serve` on a fresh port and wait until it says that it serves. The caller stops it.
+
+    `prefix` is a command that runs the one behind it.
+    """
     url = f"http://127.0.0.1:{port or free_port()}"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from llmsite.cli.main import main; main()", "serve"],
+        [*prefix, sys.executable, "-c", "from llmsite.cli.main import main; main()", "serve"],
         env=environment_of(home, url) | environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

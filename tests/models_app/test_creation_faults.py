@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from llmsite.store.model import ModelStore
 from llmsite.types.codec import to_builtins
 from llmsite.types.request import CreateRequest
 from tests.conftest import Site, environment_of, start_site
+from tests.small_disk import files_of, fill, on_small_disk, seen_by
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
 
@@ -44,7 +43,7 @@ class Maker:
             text=True,
         )
         # as that process sees it, which may have mounted something there
-        self.store = ModelStore(Path(f"/proc/{self._process.pid}/root{home}/models") if prefix else home / "models")
+        self.store = ModelStore(seen_by(self._process, home / "models") if prefix else home / "models")
         self.error: tuple[str, str] | None = None
 
     def make(self, model: str, how: dict[str, Any] | None = None, **fields: Any) -> int:
@@ -146,35 +145,16 @@ def test_F08_a_maker_killed_while_it_quantizes_leaves_nothing_and_the_next_one_s
 # a disk that is full
 
 DISK_BYTES = 16 << 20
-MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size="$1" none "$0" && shift && exec "$@"'
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Maker]:
     """A maker whose store is a small disk of its own, which goes with it."""
-    namespace = ("unshare", "-Urm")
-    probe = (*namespace, "mount", "-t", "tmpfs", "none", "/mnt")
-    if shutil.which("unshare") is None or subprocess.run(probe, check=False, capture_output=True).returncode:
-        pytest.skip("nobody may mount a small disk on this machine (unshare -Urm)")
     home = tmp_path / "home"
-    maker = Maker(home, *namespace, "sh", "-c", MOUNT, str(home / "models"), str(DISK_BYTES))
+    maker = Maker(home, *on_small_disk(home / "models", DISK_BYTES))
     assert maker.make("made", system="old") == 0
     yield maker
     maker.close()
-
-
-def fill(maker: Maker, left_bytes: int) -> None:
-    """Leave so many bytes of the disk free."""
-    filler = maker.store.root / "filler"
-    filler.unlink(missing_ok=True)
-    disk = os.statvfs(maker.store.root)
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize - left_bytes)
-
-
-def files_of(maker: Maker) -> dict[str, int]:
-    """Every file of the store and its size."""
-    return {str(path): path.stat().st_size for path in maker.store.root.rglob("*") if path.is_file() and path.name != "filler"}
 
 
 PAGES = [0, 4096, 8192, 3 * 4096, 4 * 4096]
@@ -182,24 +162,24 @@ MEGABYTES = [1, 2, 3]
 
 
 def test_F10_a_full_disk_says_how_much_is_missing_and_changes_nothing(small: Maker) -> None:
-    before = files_of(small)
+    before = files_of(small.store.root)
     refused = []
     for left in [*PAGES, *(each << 20 for each in MEGABYTES)]:
         is_quantizing = left > PAGES[-1]
-        fill(small, left)
+        fill(small.store.root, left)
         fields = {"quantize": "q8_0"} if is_quantizing else texts(left)
         end = small.make("made", **fields)
         if end == 0:  # there was room after all
-            before = files_of(small)
+            before = files_of(small.store.root)
             continue
         kind, text = small.error or ("", "")
         assert kind == "StorageFull", text
         refused.append(text)
-        assert files_of(small) == before
+        assert files_of(small.store.root) == before
         small.check_whole()
     assert len(refused) >= 1 + len(MEGABYTES)
     assert all(re.search(r"not enough space in the model store: \d+ more bytes are needed", text) for text in refused)
-    fill(small, 6 << 20)
+    fill(small.store.root, 6 << 20)
     assert small.make("made", quantize="q8_0") == 0, "with room again the same command succeeds"
     small.check_whole()
 
