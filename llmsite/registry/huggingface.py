@@ -77,12 +77,12 @@ def pull_from_hub(store: ModelStore, name: ModelName, *, report: Report, check: 
 
 def _look(name: ModelName, outbound: Outbound) -> tuple[Repository, Choice, Mapping[str, str]]:
     """What is at the hub under that name, which files of it are meant, and the small ones."""
-    repository = _list_repository(f"{name.namespace}/{name.model}", outbound)
+    repository = list_repository(f"{name.namespace}/{name.model}", outbound)
     choice = choose(repository.files, name.tag)
     return repository, choice, {each: _read_text(repository, each, outbound) for each in _TEXTS if each in repository.files}
 
 
-def _list_repository(repo_id: str, outbound: Outbound) -> Repository:
+def list_repository(repo_id: str, outbound: Outbound) -> Repository:
     """The files at the head of the main branch. Raises `RegistryError` with the reason that the hub gives, `Forbidden`."""
     config = outbound.config
     api = HfApi(endpoint=config.hub_url, token=config.hub_token or False)

@@ -38,13 +38,30 @@ class Choice:
 
 def choose(files: Iterable[str], tag: str) -> Choice:
     """The files that `tag` means. Raises `RegistryError` saying what there is instead."""
+    models, projector = _models(files)
+    chosen = _default(models) if tag.casefold() == DEFAULT_TAG else _named(models, tag)
+    return Choice(models[chosen], projector)
+
+
+def choices(files: Iterable[str]) -> dict[str, Choice]:
+    """What the repository offers, each under a tag that means it, the largest first. Raises `RegistryError` when it has none."""
+    models, projector = _models(files)
+    found = {}
+    for name in sorted(models, key=lambda name: (_rank(name), name)):
+        tags = (label(name), name.rpartition("/")[2])
+        if tag := next((each for each in tags if each and _named(models, each) == name), ""):
+            found[tag] = Choice(models[name], projector)
+    return found
+
+
+def _models(files: Iterable[str]) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The weights of each model by its file's name, and the projector they share."""
     names = sorted(name for name in files if name.casefold().endswith(".gguf") and "imatrix" not in name.casefold())
     projectors = [name for name in names if "mmproj" in name.casefold()]
     models = _join_parts(name for name in names if name not in projectors)
     if not models:
         raise RegistryError("the repository has no GGUF files")
-    chosen = _default(models) if tag.casefold() == DEFAULT_TAG else _named(models, tag)
-    return Choice(models[chosen], _projector(projectors))
+    return models, _projector(projectors)
 
 
 def label(name: str) -> str:

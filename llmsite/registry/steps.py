@@ -47,11 +47,11 @@ def fetch_blob(store: ModelStore, digest: str, size_bytes: int, make_source: Mak
 @contextmanager
 def replacing(store: ModelStore, name: ModelName, data: bytes | None, report: Report) -> Iterator[None]:
     """Around the write of a manifest: say what name comes to mean something else (threat T72), and what was removed."""
-    before = _installed(store, name)
+    before = installed_manifest(store, name)
     if before is not None and data is not None and manifest_digest(before) != manifest_digest(data):
         report(Progress(f"replacing {manifest_digest(before)[:12]} with {manifest_digest(data)[:12]}"))
     yield
-    after = _installed(store, name)
+    after = installed_manifest(store, name)
     if before is not None and after is not None and store.prunes and _blobs(store, before) - _blobs(store, after):
         report(Progress("removing unused layers"))
 
@@ -104,7 +104,7 @@ def retried(act: Callable[[], T], outbound: Outbound, check: Check) -> T:
             pause(seconds if fault.wait_seconds is None else min(fault.wait_seconds, limits.pull_wait_seconds), check)
 
 
-def _installed(store: ModelStore, name: ModelName) -> bytes | None:
+def installed_manifest(store: ModelStore, name: ModelName) -> bytes | None:
     """The bytes of the manifest that stands under a name."""
     file = store.manifests.find(name)
     try:

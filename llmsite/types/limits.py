@@ -89,6 +89,9 @@ class Limits:
     registry_reply_seconds: float = 120
     """In which the whole body of a manifest, a token or a list of files must come."""
     registry_error_chars: int = 200
+    preview_seconds: float = 10
+    """For a registry to say what a name means, while somebody waits at the page."""
+    previews: int = 4
     # templates
     template_bytes: int = 256 * KIB
     template_steps: int = 200_000
