@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from llmsite import __version__
 from llmsite.registry.config import RegistryConfig
@@ -31,6 +31,10 @@ _REPEATABLE: Final = frozenset({"GET", "HEAD"})
 _SECRETS: Final = frozenset({"authorization", "cookie"})
 _PORTS: Final = {"http": 80, "https": 443}
 _STOPPED: Final = "the transfer was stopped"
+_NO_URL: Final = "the registry's address is not a URL"
+_URL_CHARS: Final = "".join(chr(code) for code in range(0x21, 0x7F))
+_HOST_CHARS: Final = 350
+"""As many as a model's name may have there."""
 _PENDING_SECONDS: Final = 1.0
 """For a reply that has come already."""
 
@@ -119,7 +123,8 @@ class Outbound:
                     self.drop(connection)
                 # the other side may close a kept connection at any time; then a new one is due, and no fault
                 if is_fresh or self._is_closed or isinstance(error, TimeoutError):
-                    raise TransferFault(f'{request.method.title()} "{request.url}": {reason(error)}') from error
+                    place = shown(request.url, self.config.limits)
+                    raise TransferFault(f'{request.method.title()} "{place}": {reason(error)}') from error
             except BaseException:  # whoever makes the body may leave in the middle of it
                 if connection is not None:
                     self.drop(connection)
@@ -142,10 +147,9 @@ class Outbound:
 
     def _connect(self, origin: Origin) -> _Connection:
         """A new connection. It is made in a thread of its own, for nothing breaks off the look-up of a name."""
-        if self._is_closed:
-            raise ConnectionAbortedError(_STOPPED)
+        self._require_open()
         pool = ThreadPoolExecutor(1, thread_name_prefix="connect")
-        task = pool.submit(connect, *origin, self.config)
+        task = pool.submit(connect, *origin, self.config, self._require_open)
         pool.shutdown(wait=False)
         wait([task, self._closed], return_when=FIRST_COMPLETED)
         if not task.done():
@@ -154,6 +158,10 @@ class Outbound:
         wire = task.result()
         self._keep(wire)
         return _Connection(origin, wire)
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise ConnectionAbortedError(_STOPPED)
 
     def _keep(self, wire: Wire) -> None:
         """Remember a connection, so that `close` reaches it; it may have come too late."""
@@ -213,8 +221,15 @@ class Reply:
 
     @property
     def location(self) -> str:
-        """Where a redirect or an upload session points, as an absolute URL."""
-        return urljoin(self.url, self.header("Location"))
+        """Where a redirect or an upload session points, as an absolute URL. Raises `RegistryError` when it is none."""
+        try:
+            return urljoin(self.url, ascii_url(self.header("Location")))
+        except ValueError as error:
+            raise RegistryError(_NO_URL) from error
+
+    @property
+    def _place(self) -> str:
+        return shown(self.url, self._outbound.config.limits)
 
     @property
     def num_bytes(self) -> int | None:
@@ -236,7 +251,7 @@ class Reply:
         try:
             return self._response.read1(max_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise TransferFault(f'Get "{self.url}": {reason(error)}') from error
+            raise TransferFault(f'Get "{self._place}": {reason(error)}') from error
 
     def read(self, max_bytes: int) -> bytes:
         """The whole body. Raises `RegistryError` if it is longer than `max_bytes`, `TransferFault` if it is cut short or slow."""
@@ -248,7 +263,7 @@ class Reply:
         if not room:
             raise RegistryError(f"the registry {self._connection.origin[1]} answers with more than {max_bytes} bytes")
         if self._response.length:
-            raise TransferFault(f'Get "{self.url}": unexpected EOF')
+            raise TransferFault(f'Get "{self._place}": unexpected EOF')
         return b"".join(pieces)
 
     def words(self) -> str:
@@ -304,15 +319,20 @@ def _early_reply(connection: _Connection) -> http.client.HTTPResponse | None:
     return response
 
 
+def ascii_url(header: str) -> str:
+    """A URL from a header, whose bytes came as Latin-1: what no request may hold is escaped, as Go does it."""
+    return quote(header.encode("latin-1", "replace"), safe=_URL_CHARS)
+
+
 def origin_of(url: str) -> Origin:
     """Scheme, host and port of a URL. Raises `RegistryError` for one that has none."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RegistryError("the registry's address is not a URL") from error
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise RegistryError("the registry's address is not a URL")
+        raise RegistryError(_NO_URL) from error
+    if parts.scheme not in _PORTS or not parts.hostname or len(parts.hostname) > _HOST_CHARS:
+        raise RegistryError(_NO_URL)
     return parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port
 
 
