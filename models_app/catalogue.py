@@ -22,7 +22,7 @@ from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import ADAPTER, MODEL, PROJECTOR, Manifest, decode_own, encode_manifest
 from llmsite.store.manifest_files import ManifestFile
-from llmsite.store.model import StoredModel
+from llmsite.store.stored_model import StoredModel
 from llmsite.types.codec import to_builtins
 from llmsite.types.errors import LlmsiteError
 from llmsite.types.name import ModelName

@@ -14,7 +14,7 @@ from llmsite.modelfile.writer import format_parameter, show_modelfile
 from llmsite.prompt.job import PLAIN
 from llmsite.store.gguf_listing import GgufListing
 from llmsite.store.manifest import DRAFT, PROJECTOR
-from llmsite.store.model import StoredModel
+from llmsite.store.stored_model import StoredModel
 from llmsite.types.chunk import ModelDetails
 from llmsite.types.codec import from_builtins
 from llmsite.types.errors import ModelNotFound

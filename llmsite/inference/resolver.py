@@ -13,7 +13,8 @@ from llmsite.engine.spec import ModelSpec
 from llmsite.inspector.pool import InspectorPool
 from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, is_harmony, list_capabilities
 from llmsite.store.gguf import GgufFacts
-from llmsite.store.model import ModelStore, StoredModel
+from llmsite.store.model import ModelStore
+from llmsite.store.stored_model import StoredModel
 from llmsite.types.errors import ModelNotFound
 from llmsite.types.name import ModelName, strip_source
 

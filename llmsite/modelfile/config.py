@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmsite.store.gguf import GgufFacts
-from llmsite.store.model import ModelConfig
+from llmsite.store.stored_model import ModelConfig
 from llmsite.types.codec import go_json
 from llmsite.types.errors import InvalidModelFile
 from llmsite.types.request import CreateRequest

@@ -15,7 +15,8 @@ from llmsite.store import manifest as media
 from llmsite.store.blobs import BlobStore
 from llmsite.store.gguf import GgufFacts, GgufKind
 from llmsite.store.manifest import Layer, encode_manifest
-from llmsite.store.model import ModelStore, StoredModel
+from llmsite.store.model import ModelStore
+from llmsite.store.stored_model import StoredModel
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
 from llmsite.types.request import CreateRequest

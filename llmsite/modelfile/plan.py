@@ -15,7 +15,7 @@ from llmsite.store import manifest as media
 from llmsite.store.digest import hash_bytes
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import Layer, Manifest
-from llmsite.store.model import ModelConfig
+from llmsite.store.stored_model import ModelConfig
 from llmsite.types.codec import go_json
 from llmsite.types.message import encode_message
 from llmsite.types.request import CreateRequest

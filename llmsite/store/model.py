@@ -1,4 +1,4 @@
-"""StoredModel: an installed name resolved to weight paths, texts and parameters; ModelStore: all of them, by name."""
+"""ModelStore: the installed models by name, and what goes when one goes. What a model says is in `stored_model.py`."""
 
 from __future__ import annotations
 
@@ -7,87 +7,39 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from copy import copy as shallow_copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import Final
 
 from llmsite.store import disk
 from llmsite.store import manifest as media
 from llmsite.store.blobs import DAMAGED, BlobStore
 from llmsite.store.disk import reporting_full_disk
-from llmsite.store.manifest import Layer, Manifest, decode_manifest, manifest_digest
+from llmsite.store.manifest import decode_manifest
 from llmsite.store.manifest_files import ManifestFile, ManifestFolder
+from llmsite.store.stored_model import ReadManifest, StoredModel, resolve
 from llmsite.store.verified import VerifiedBlobs
-from llmsite.types.chunk import ModelDetails
 from llmsite.types.errors import InvalidModelFile, LlmsiteError, LoadFailed, ModelNotFound, NotFound
 from llmsite.types.limits import Limits
-from llmsite.types.message import Message, decode_message
 from llmsite.types.name import ModelName, strip_source
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """The config blob (catalogue 10.3) without what only registries read; key order is the order on disk."""
-
-    model_format: str = ""
-    model_family: str = ""
-    model_families: tuple[str, ...] | None = None
-    model_type: str = ""
-    file_type: str = ""
-    renderer: str = ""
-    parser: str = ""
-    requires: str = ""
-    capabilities: tuple[str, ...] = ()
-    context_length: int = 0
-    embedding_length: int = 0
-    base_name: str = ""
+_SETTLED_NS: Final = 1_000_000_000
+_WEIGHTS: Final = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
 
 
 @dataclass(frozen=True, slots=True)
-class StoredModel:
-    """What a manifest and its small blobs say. `digest` is 64 hex; `modified_at` is seconds since 1970.
+class _Known:
+    """A manifest file that was read, and its model once somebody asked for it.
 
-    `is_pulled`: the manifest came from a registry. Those that are written here or by Ollama end in a newline (catalogue 10.2).
+    One that is not settled was read so soon after its change that another change would not show in its time; it is read again.
     """
 
-    name: ModelName
-    digest: str
-    manifest: Manifest
-    is_pulled: bool
-    config: ModelConfig
-    modified_at: float
-    model_path: Path
-    model_digest: str
-    projector_paths: tuple[Path, ...] = ()
-    adapter_paths: tuple[Path, ...] = ()
-    parent_model: str = ""
-    template: str | None = None
-    system: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    messages: tuple[Message, ...] = ()
-    licenses: tuple[str, ...] = ()
-
-    @property
-    def size_bytes(self) -> int:
-        return self.manifest.size_bytes
-
-    @property
-    def details(self) -> ModelDetails:
-        """As far as the config tells; context and embedding lengths usually stand in the GGUF only."""
-        return ModelDetails(
-            parent_model=self.parent_model,
-            format=self.config.model_format,
-            family=self.config.model_family,
-            families=self.config.model_families,
-            parameter_size=self.config.model_type,
-            quantization_level=self.config.file_type,
-            num_ctx=self.config.context_length,
-            num_embd=self.config.embedding_length,
-        )
+    file: ManifestFile
+    read: ReadManifest
+    model: StoredModel | None
+    is_settled: bool
 
 
 class ModelStore:
@@ -105,9 +57,8 @@ class ModelStore:
         self.blobs = BlobStore(root / "blobs", self.limits, verified)
         self.manifests = ManifestFolder(root / "manifests")
         self.before_write: Callable[[], None] = lambda: None
-        # what was read, until the file changes; one entry is replaced at a time, so threads need no lock
-        self._manifests: dict[ManifestFile, _Read] = {}
-        self._models: dict[ManifestFile, StoredModel] = {}
+        # what was read, by the file's path, until the file changes; one entry is replaced at a time, so threads need no lock
+        self._known: dict[Path, _Known] = {}
 
     def guarded(self, confirm: Callable[[], None]) -> ModelStore:
         """This store for somebody whose work may be in vain: `write` calls `confirm` under the lock, and raises what it raises.
@@ -155,26 +106,25 @@ class ModelStore:
     def list(self) -> list[StoredModel]:
         """All readable models, newest first. Blocks; quick for those that have not changed."""
         models = []
-        files = list(self.manifests.files())
-        for file in files:
+        for file in self.manifests.files():
             try:
                 models.append(self.load(file))
             except LlmsiteError as error:
                 logger.warning("skipping model %s: %s", file.name.shortest, error)
-        self._forget_all_but(files)
         return sorted(models, key=lambda model: model.modified_at, reverse=True)
 
     def load(self, file: ManifestFile) -> StoredModel:
         """What stands in a manifest file and its small blobs. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
-        read = self._read(file)
-        model = self._models.get(file)
-        if model is None or model.digest != read.digest:
-            model = self._models[file] = _resolve(file, read, self.blobs)
+        known = self._look(file)
+        if known.model is not None:
+            return known.model
+        model = resolve(file, known.read, self.blobs)
+        self._known[file.path] = replace(known, model=model)
         return model
 
     def read_manifest(self, file: ManifestFile) -> bytes:
         """A manifest's bytes as they are, for others to take. Raises `InvalidModelFile`, `LoadFailed`."""
-        self._read(file)
+        self._look(file)
         return _read_bytes(file)
 
     def write(self, name: ModelName, data: bytes) -> StoredModel:
@@ -187,8 +137,8 @@ class ModelStore:
             self.before_write()
             for digest in manifest.digests:
                 self.blobs.touch(digest)
-            read = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled=False)
-            model = _resolve(ManifestFile(name, Path(), 0, len(data)), read, self.blobs)
+            read = ReadManifest.of(data, manifest)
+            model = resolve(ManifestFile(name, Path(), 0, len(data)), read, self.blobs)
             with reporting_full_disk():
                 disk.sync_folder(self.blobs.folder)  # some may be another writer's, whose last step is still to come
             replaced = self.manifests.find(name)
@@ -197,7 +147,7 @@ class ModelStore:
             file = self.manifests.write(replaced.name if replaced else name, data)
             # as it was written: it may be gone again as soon as others get the lock
             model = replace(model, name=file.name, modified_at=file.modified_ns / 1e9)
-            self._manifests[file], self._models[file] = read, model
+            self._known[file.path] = _Known(file, read, model, is_settled=False)
         if self.prunes and old - manifest.digests:
             with self.manifests.locked(exclusive=True):
                 self._remove_unused(old)
@@ -241,6 +191,7 @@ class ModelStore:
                 raise ModelNotFound(f"model '{name.shortest}' not found")
             old = self._digests(file)
             self.manifests.remove(file)
+            self._known.pop(file.path, None)
             self._remove_unused(old)
 
     def remove_unused(self, digests: Iterable[str]) -> None:
@@ -262,35 +213,44 @@ class ModelStore:
             self.manifests.sweep(now)
             return removed
 
-    def _read(self, file: ManifestFile) -> _Read:
-        """A manifest file. Raises `InvalidModelFile`, `LoadFailed`, `ModelNotFound` when it was removed meanwhile."""
-        known = self._manifests.get(file)
-        if known is None or not known.is_settled:
-            if file.size_bytes > self.limits.manifest_bytes:
-                raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
-            data = _read_bytes(file)
-            is_settled = time.time_ns() - file.modified_ns > _SETTLED_NS
-            manifest = decode_manifest(data, self.limits)
-            known = self._manifests[file] = _Read(manifest_digest(data), manifest, data[-1:] != b"\n", is_settled)
+    def _look(self, file: ManifestFile) -> _Known:
+        """What is in a manifest file. Raises `InvalidModelFile`, `LoadFailed`, `ModelNotFound` when it was removed meanwhile."""
+        before = self._known.get(file.path)
+        if before is not None and before.file == file and before.is_settled:
+            return before
+        if file.size_bytes > self.limits.manifest_bytes:
+            raise InvalidModelFile(f"invalid manifest: larger than {self.limits.manifest_bytes} bytes")
+        data = _read_bytes(file)
+        read = ReadManifest.of(data, decode_manifest(data, self.limits))
+        model = before.model if before is not None and (before.file, before.read.digest) == (file, read.digest) else None
+        is_settled = time.time_ns() - file.modified_ns > _SETTLED_NS
+        known = self._known[file.path] = _Known(file, read, model, is_settled)
         return known
 
     def _digests(self, file: ManifestFile) -> frozenset[str]:
         """The blobs a manifest names; none when it cannot be read."""
         try:
-            return self._read(file).manifest.digests
+            return self._look(file).read.manifest.digests
         except (InvalidModelFile, LoadFailed, ModelNotFound):
             return frozenset()
 
     def _used_digests(self) -> frozenset[str] | None:
         """Blobs that any model uses; None when a manifest cannot be read."""
         used: set[str] = set()
+        paths: set[Path] = set()
         try:
             for file in self.manifests.files(_raise):
+                paths.add(file.path)
                 with suppress(ModelNotFound):  # removed meanwhile
-                    used |= self._read(file).manifest.digests
-        except (InvalidModelFile, LoadFailed, OSError) as error:
-            logger.warning("removing no blobs, since what they are needed for is not known: %s", error)
+                    used |= self._look(file).read.manifest.digests
+        except OSError as error:
+            logger.warning("removing no blobs: %s cannot be read: %s", error.filename, error.strerror)
             return None
+        except (InvalidModelFile, LoadFailed) as error:
+            logger.warning("removing no blobs: model %s: %s", file.name.shortest, error)
+            return None
+        for path in [each for each in list(self._known) if each not in paths]:  # others have removed them
+            self._known.pop(path, None)
         return frozenset(used)
 
     def _remove_unused(self, digests: Iterable[str]) -> None:
@@ -300,12 +260,6 @@ class ModelStore:
         for digest in digests:
             if digest not in used:
                 self.blobs.remove(digest)
-
-    def _forget_all_but(self, files: Iterable[ManifestFile]) -> None:
-        kept = set(files)
-        for cache in (self._manifests, self._models):
-            for file in [each for each in list(cache) if each not in kept]:
-                cache.pop(file, None)
 
 
 def _raise(error: OSError) -> None:
@@ -326,80 +280,3 @@ def _spelled_as(part: str, known: set[str]) -> str:
     """The first known spelling of a part, itself if it is one."""
     same = [each for each in known if each.casefold() == part.casefold()]
     return part if part in same or not same else min(same)
-
-
-_SETTLED_NS = 1_000_000_000
-_WEIGHTS = frozenset({media.MODEL, media.PROJECTOR, media.ADAPTER})
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A manifest file once read; `digest` is over its bytes.
-
-    One that is not settled was read so soon after its change that another change would not show in its time; it is read again.
-    """
-
-    digest: str
-    manifest: Manifest
-    is_pulled: bool
-    is_settled: bool
-
-
-def _resolve(file: ManifestFile, read: _Read, blobs: BlobStore) -> StoredModel:
-    """The model of a manifest; the last layer of a kind counts, except adapters, projectors and licences. Reads its texts."""
-    layers: dict[str, list[Layer]] = {}
-    for layer in read.manifest.layers:
-        kind = media.TEMPLATE if layer.media_type == media.PROMPT else layer.media_type
-        layers.setdefault(kind, []).append(layer)
-    if media.MODEL not in layers:
-        raise InvalidModelFile(f"model '{file.name.shortest}' has no GGUF layer")
-    texts = {kind: [_read_text(file.name, layer, blobs) for layer in layers.get(kind, ())] for kind in _TEXTS}
-    weights = layers[media.MODEL][-1]
-    return StoredModel(
-        name=file.name,
-        digest=read.digest,
-        manifest=read.manifest,
-        is_pulled=read.is_pulled,
-        config=_decode(_read_text(file.name, read.manifest.config, blobs), ModelConfig, "config"),
-        modified_at=file.modified_ns / 1e9,
-        model_path=blobs.path(weights.digest),
-        model_digest=weights.digest,
-        projector_paths=tuple(blobs.path(layer.digest) for layer in layers.get(media.PROJECTOR, ())),
-        adapter_paths=tuple(blobs.path(layer.digest) for layer in layers.get(media.ADAPTER, ())),
-        parent_model=weights.source,
-        template=texts[media.TEMPLATE][-1] if texts[media.TEMPLATE] else None,
-        system=texts[media.SYSTEM][-1] if texts[media.SYSTEM] else "",
-        parameters=_decode(texts[media.PARAMS][-1], dict[str, Any], "parameters") if texts[media.PARAMS] else {},
-        messages=_messages(texts[media.MESSAGES]),
-        licenses=tuple(texts[media.LICENSE]),
-    )
-
-
-_TEXTS = (media.TEMPLATE, media.SYSTEM, media.PARAMS, media.MESSAGES, media.LICENSE)
-
-
-def _read_text(name: ModelName, layer: Layer, blobs: BlobStore) -> str:
-    """A small blob of the model of that name. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""
-    if layer.size_bytes > blobs.limits.layer_text_bytes:
-        raise InvalidModelFile(f"layer {layer.digest} is larger than the {blobs.limits.layer_text_bytes} bytes a text may have")
-    try:
-        with blobs.open(layer.digest) as file:
-            return file.read(blobs.limits.layer_text_bytes).decode(errors="replace")
-    except OSError as error:
-        raise LoadFailed(f"blob {layer.digest} of '{name.shortest}' cannot be read: {error.strerror}") from error
-
-
-def _messages(texts: list[str]) -> tuple[Message, ...]:
-    if not texts:
-        return ()
-    turns = _decode(texts[-1], list[dict[str, Any]], "messages")
-    return tuple(decode_message(turn) for turn in turns)
-
-
-def _decode(text: str, kind: type[Any], what: str) -> Any:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise InvalidModelFile(f"the {what} of the model cannot be read: {error}") from error
-    except RecursionError as error:
-        raise InvalidModelFile(f"the {what} of the model cannot be read: nested too deeply") from error

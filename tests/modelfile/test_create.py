@@ -12,7 +12,8 @@ from llmsite.modelfile.config import encode_config
 from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store import manifest as media
 from llmsite.store.gguf import GgufFacts, gather_facts, read_header
-from llmsite.store.model import ModelConfig, ModelStore
+from llmsite.store.model import ModelStore
+from llmsite.store.stored_model import ModelConfig
 from llmsite.types.errors import InvalidModelFile, NotFound
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message

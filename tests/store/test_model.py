@@ -391,6 +391,21 @@ def test_what_did_not_change_is_not_read_again(store: ModelStore, monkeypatch: p
     assert reads == []
 
 
+def test_what_is_remembered_of_manifests_does_not_grow(store: ModelStore) -> None:
+    """A model that changes, one that goes, and ones that somebody else removes leave nothing behind."""
+    for number in range(20):
+        install(store, "m", layer(store, media.SYSTEM, str(number)))
+        assert store.find("m").system == str(number)
+        install(store, f"other{number}")
+        store.remove(ModelName.parse(f"other{number}"))
+    for number in range(20):
+        install(store, f"theirs{number}")
+        store.find(f"theirs{number}")
+        ModelStore(store.root).remove(ModelName.parse(f"theirs{number}"))
+    store.sweep(0)
+    assert len(store._known) == 1
+
+
 def test_writers_and_removers_never_leave_a_model_without_its_blobs(store: ModelStore) -> None:
     """Names that share blobs come and go from several threads; whatever is listed at the end can be used."""
     data = manifest_of(store, layer(store, media.SYSTEM, "shared"))

@@ -114,7 +114,7 @@ def test_a_manifest_that_fails_while_it_is_read_is_told_by_name(store: ModelStor
 def unreadable_bytes(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
     """A store whose blobs open and then do not read; the kernel gives no page 0."""
     other = ModelStore(store.root)
-    monkeypatch.setattr(other.blobs, "open", lambda digest: Path("/proc/self/mem").open("rb"))
+    monkeypatch.setattr(other.blobs, "open", lambda digest: Path("/proc/self/mem").open("rb"))  # noqa: SIM115  closed by who reads
     return other
 
 
