@@ -9,9 +9,10 @@ from typing import Final, Protocol
 from llmsite.inference.resolver import Model
 from llmsite.inspector.pool import InspectorPool
 from llmsite.prompt import chat
-from llmsite.prompt.capabilities import RENDERERS
 from llmsite.prompt.job import CHATML, PLAIN, RenderJob, TemplateKind
+from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.types.errors import EngineError, RequestTooLarge, TemplateError, TemplateLimit
+from llmsite.types.gotext import go_quote
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
 from llmsite.types.request import ChatRequest, GenerateRequest, Think, TokenizeRequest
@@ -143,16 +144,15 @@ def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think)
     if model.family == "qwen3" or model.stored.name.model == "deepseek-r1":
         messages = chat.without_thoughts(messages)
     tools = request.tools if isinstance(request, ChatRequest) else ()
-    return replace(_job(kind, source, model, think), messages=_without_images(messages), tools=tools)
+    return replace(_job(kind, source, model, think), messages=_without_images(messages, kind), tools=tools)
 
 
 def _template(model: Model, fallback: str, fallback_kind: TemplateKind) -> tuple[TemplateKind, str]:
-    renderer = model.stored.config.renderer
-    if renderer and renderer not in RENDERERS:
-        raise EngineError(f'unknown renderer "{renderer}"')
     source = model.template_source
     if model.template is None or source is None:
         return fallback_kind, fallback
+    if model.template.kind == "renderer" and source not in RENDERERS:
+        raise EngineError(f"unknown renderer {go_quote(source)}")
     return model.template.kind, source
 
 
@@ -161,5 +161,9 @@ def _job(kind: TemplateKind, source: str, model: Model, think: Think) -> RenderJ
     return RenderJob(kind, source, think=think, think_tags=model.think_tags, bos_text=facts.bos_text, eos_text=facts.eos_text)
 
 
-def _without_images(messages: Sequence[Message]) -> tuple[Message, ...]:
-    return tuple(replace(message, images=()) if message.images else message for message in messages)
+def _without_images(messages: Sequence[Message], kind: TemplateKind) -> tuple[Message, ...]:
+    """Messages without the bytes of their images. A renderer counts them, so it gets empty ones."""
+    return tuple(
+        replace(message, images=(b"",) * len(message.images) if kind == "renderer" else ()) if message.images else message
+        for message in messages
+    )

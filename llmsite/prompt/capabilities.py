@@ -8,32 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
+
+from llmsite.prompt.job import TemplateKind
 
 THINK_TAGS: Final = ("<think>", "</think>")
 """Of all Jinja templates that think."""
-
-RENDERERS: Final = frozenset(
-    {
-        *("qwen3-coder", "qwen3-vl-instruct", "qwen3-vl-thinking", "qwen3.5", "qwen3.8", "ornith", "cogito", "deepseek3.1"),
-        *("olmo3", "olmo3.1", "olmo3-think", "olmo3-32b-think", "nemotron-3-nano", "nemotron-3.5-nano", "gemma4"),
-        *("gemma4-small", "gemma4-large", "functiongemma", "glm-4.7", "glm-ocr", "lfm2", "lfm2-thinking", "laguna"),
-        *("poolside-v1", "cohere", "glimmer"),
-    }
-)
-"""Names that RENDERER may have in Ollama (catalogue 5.1). Prompts of such models are made by their templates here."""
 
 _TOOLS: Final = ("tools",)
 _THINKING: Final = ("thinking",)
 _PARSERS: Final = {
     **dict.fromkeys(("qwen3", "qwen3-vl-instruct", "qwen3-coder", "gemma4-no-thinking", "functiongemma", "glm-ocr"), _TOOLS),
-    **dict.fromkeys(("lfm2", "olmo3", "glimmer"), _TOOLS),
-    **dict.fromkeys(("qwen3-thinking", "qwen3-vl-thinking", "qwen3.5", "ornith", "ministral", "harmony"), _TOOLS + _THINKING),
+    **dict.fromkeys(("lfm2", "olmo3", "ministral"), _TOOLS),
+    **dict.fromkeys(("qwen3-thinking", "qwen3-vl-thinking", "qwen3.5", "ornith", "harmony", "glimmer"), _TOOLS + _THINKING),
     **dict.fromkeys(("nemotron-3-nano", "nemotron-3.5-nano", "deepseek3", "cogito", "gemma4"), _TOOLS + _THINKING),
     **dict.fromkeys(("glm-4.7", "laguna", "poolside-v1", "lfm2-thinking", "cohere"), _TOOLS + _THINKING),
     "olmo3-think": _THINKING,
 }
 """What a model with this PARSER can do (catalogue 6.4)."""
+
+_PARSER_TAGS: Final = {"gemma4": ("<|channel>thought", "<channel|>"), "cohere": ("<|START_THINKING|>", "<|END_THINKING|>")}
+_WITHOUT_TAGS: Final = ("harmony", "glimmer")
+"""Parsers of formats in which thoughts are messages of their own."""
 
 _HARMONY_FAMILIES: Final = ("gptoss", "gpt-oss")
 _SPLITS_THOUGHT: Final = re.compile(r"split\(\s*(['\"])</think>\1\s*\)")
@@ -47,7 +43,7 @@ _JINJA_TOOL_RESULT: Final = re.compile(
 class TemplateFacts:
     """What one template can do. `think_tags` are the texts around the model's thoughts, if it has such."""
 
-    kind: Literal["go", "jinja"]
+    kind: TemplateKind
     has_tools: bool = False
     has_insert: bool = False
     think_tags: tuple[str, str] | None = None
@@ -89,6 +85,13 @@ def is_harmony(family: str, go_source: str | None) -> bool:
     return family in _HARMONY_FAMILIES and go_source is not None and "<|start|>" in go_source and "<|end|>" in go_source
 
 
+def parser_think_tags(parser: str) -> tuple[str, str] | None:
+    """The texts around thoughts that a built-in PARSER looks for, if it looks for any."""
+    if "thinking" not in _PARSERS.get(parser, ()) or parser in _WITHOUT_TAGS:
+        return None
+    return _PARSER_TAGS.get(parser, THINK_TAGS)
+
+
 def choose_template(
     go: TemplateFacts | None,
     jinja: TemplateFacts | None,
@@ -96,13 +99,17 @@ def choose_template(
     go_template: bool | None,
     is_pulled: bool,
     is_harmony: bool = False,
+    renderer: str = "",
+    parser: str = "",
 ) -> TemplateFacts | None:
-    """Which of a model's templates makes its prompts; None when it has none.
+    """Which of a model's templates makes its prompts; None when it has none. A `renderer` in its config beats them all.
 
-    A template that somebody wrote wins, and one in gpt-oss's own format. `go_template` is OLLAMA_GO_TEMPLATE: True always
-    prefers Go, False never, None compares the two for pulled models.
+    A template that somebody wrote wins, one in gpt-oss's own format, and one that comes with a `parser` for what the model
+    writes. `go_template` is OLLAMA_GO_TEMPLATE: True always prefers Go, False never, None compares the two for pulled models.
     """
-    if go is None or jinja is None or is_harmony:
+    if renderer:
+        return TemplateFacts("renderer")
+    if go is None or jinja is None or is_harmony or parser:
         return go or jinja
     if go_template is not None:
         return go if go_template else jinja

@@ -8,7 +8,8 @@ from typing import Final, Literal
 from llmsite.types.message import Message, Tool
 from llmsite.types.request import Think
 
-TemplateKind = Literal["go", "jinja"]
+TemplateKind = Literal["go", "jinja", "renderer"]
+"""The language of a template, or that the program itself writes the prompts (`renderers/`)."""
 
 CHATML: Final = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}"
@@ -25,6 +26,7 @@ PLAIN: Final = "{{ .Prompt }}"
 class RenderJob:
     """One prompt to make. With `suffix` only `prompt` and `suffix` count, otherwise only `messages` (not their images).
 
+    `source` is the template's text, or the renderer's name; renderers count the images of each message, whatever they hold.
     `think` is resolved: None where the model does not think. `think_tags` are the model's; they close a prefilled thought.
     """
 

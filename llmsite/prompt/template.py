@@ -1,4 +1,4 @@
-"""Renders jobs: picks the language and the mode, keeps templates compiled. Runs in the inspector's children."""
+"""Renders jobs: picks the language and the mode, or the renderer; keeps templates compiled. Runs in the inspector's children."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from llmsite.prompt import chat
 from llmsite.prompt.gotemplate import GoTemplate
 from llmsite.prompt.jinja import JinjaTemplate, load_everything
 from llmsite.prompt.job import RenderJob
+from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.types.errors import TemplateLimit
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
@@ -31,10 +32,19 @@ class Renderer:
 
     def render(self, job: RenderJob) -> str:
         """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds."""
-        text = self._render_go(job) if job.kind == "go" else self._render_jinja(job)
+        text = self._text(job)
         if len(text) > self._limits.template_output_bytes:
             raise TemplateLimit("template exceeded its limit")
         return text
+
+    def _text(self, job: RenderJob) -> str:
+        match job.kind:
+            case "go":
+                return self._render_go(job)
+            case "jinja":
+                return self._render_jinja(job)
+            case "renderer":
+                return RENDERERS[job.source](job.messages, job.tools, job.think)
 
     def go_template(self, source: str) -> GoTemplate:
         """The compiled template. Raises `TemplateError`."""

@@ -24,6 +24,7 @@ from llmsite.types.errors import (
     TemplateLimit,
 )
 from llmsite.types.message import Message, Tool
+from llmsite.types.name import ModelName
 from llmsite.types.request import ChatRequest, GenerateRequest, TokenizeRequest
 from tests.inference.conftest import Machine
 from tests.inference.test_transcripts import ask
@@ -150,8 +151,10 @@ async def test_the_starter_thinks_as_its_readme_says(machine: Machine, request_:
 
 async def described(machine: Machine, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Let the starter be a model with other gifts."""
-    model = replace(await machine.pipeline.resolver.resolve("starter"), **changes)
+    found(machine, monkeypatch, replace(await machine.pipeline.resolver.resolve("starter"), **changes))
 
+
+def found(machine: Machine, monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     async def resolve(name: str) -> Model:
         return model
 
@@ -173,6 +176,21 @@ async def test_a_model_without_templates_is_asked_in_chatml_or_plainly(machine: 
     chatml = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA"
     assert (await ask(machine, chat(messages=asked, debug_render_only=True))).last.rendered == chatml
     assert (await ask(machine, generate(prompt="once", system="S", debug_render_only=True))).last.rendered == "once"
+
+
+async def test_5_1_rule_1_a_renderer_makes_the_prompt_and_its_parser_tells_the_thought(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = machine.store.find(ModelName.parse("starter-go"))
+    config = replace(stored.config, renderer="qwen3.5", parser="qwen3.5")
+    model = await machine.pipeline.resolver.describe(replace(stored, config=config), "starter-go")
+    assert (model.capabilities, model.think_tags) == (("completion", "tools", "thinking"), ("<think>", "</think>"))
+    found(machine, monkeypatch, model)
+    for request in (chat(), generate()):
+        rendered = (await ask(machine, replace(request, debug_render_only=True))).last.rendered
+        assert rendered == "<|im_start|>user\nWhat is 17 + 25?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+        answer = await ask(machine, request)
+        assert (answer.thinking, answer.content) == ("7 + 5 = 12, 1 + 2 + 1 = 4, 17 + 25 = 42\n", "17 + 25 = 42")
 
 
 async def test_a_written_template_wins_and_thoughts_are_told_all_the_same(machine: Machine) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from llmsite.inference.prompts import chat_job, generate_job
 from llmsite.inference.resolver import Model
-from llmsite.prompt.capabilities import RENDERERS, TemplateFacts
+from llmsite.prompt.capabilities import TemplateFacts
 from llmsite.prompt.job import CHATML, PLAIN
+from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import CONFIG, Layer, Manifest
-from llmsite.store.stored_model import ModelConfig, StoredModel
+from llmsite.store.model import ModelConfig, StoredModel
 from llmsite.types.errors import EngineError
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
@@ -85,12 +86,38 @@ def test_5_1_generate(asked: Model, fields: dict[str, Any], expected: tuple[str,
 def test_5_1_an_unknown_renderer_is_an_error() -> None:
     for ask in (chat, generate):
         with pytest.raises(EngineError, match=r'^unknown renderer "nope"$'):
-            ask(model("jinja", config={"renderer": "nope"}))
+            ask(model("renderer", config={"renderer": "nope"}))
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS))
-def test_5_1_prompts_of_a_known_renderer_are_made_by_the_template(name: str) -> None:
-    assert chat(model("jinja", config={"renderer": name})).source == JINJA
+def test_5_1_rule_1_a_known_renderer_makes_the_prompts(name: str) -> None:
+    asked = model("renderer", config={"renderer": name}, template=GO)
+    for job in (chat(asked), generate(asked)):
+        assert job.kind == "renderer"
+        assert job.source in ({name} if name != "gemma4" else {"gemma4-small"})
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "renderer"),
+    [
+        ("gemma4:e2b", "", "gemma4-small"),
+        ("gemma4:26b-q4_K_M", "4.0B", "gemma4-large"),
+        ("mine:E4B", "26B", "gemma4-small"),
+        ("mine", "12.0B", "gemma4-large"),
+        ("mine", "11.9B", "gemma4-small"),
+        ("mine", "999.9M", "gemma4-small"),
+        ("mine", "1.2.3B", "gemma4-small"),
+    ],
+)
+def test_5_1_gemma4_is_small_or_large(name: str, size: str, renderer: str) -> None:
+    asked = model("renderer", name=ModelName.parse(name), config={"renderer": "gemma4", "model_type": size})
+    assert asked.template_source == renderer
+
+
+def test_a_renderer_counts_images_and_does_not_get_them() -> None:
+    seen = Message("user", "U", images=(b"png", b"jpeg"))
+    assert chat(model("renderer", config={"renderer": "qwen3.5"}), seen).messages == (Message("user", "U", images=(b"", b"")),)
+    assert chat(model("jinja"), seen).messages == (USER,)
 
 
 TOLD = model("jinja", system="S", messages=(Message("user", "u"), Message("assistant", "a")))

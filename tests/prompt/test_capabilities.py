@@ -10,6 +10,7 @@ from llmsite.prompt.capabilities import (
     inspect_jinja,
     is_harmony,
     list_capabilities,
+    parser_think_tags,
     prefers_jinja,
 )
 
@@ -95,6 +96,23 @@ def test_5_1_choice(
     assert (chosen.kind if chosen else None) == expected
 
 
+@pytest.mark.parametrize("variable", [None, True, False])
+def test_5_1_rule_1(variable: bool | None) -> None:
+    for go, jinja in ((PLAIN_GO, TOOLS_JINJA), (None, TOOLS_JINJA), (PLAIN_GO, None), (None, None)):
+        chosen = choose_template(go, jinja, go_template=variable, is_pulled=True, renderer="qwen3.5", parser="qwen3.5")
+        assert chosen == TemplateFacts("renderer")
+    assert choose_template(PLAIN_GO, TOOLS_JINJA, go_template=variable, is_pulled=True, parser="qwen3") == PLAIN_GO
+    assert choose_template(None, TOOLS_JINJA, go_template=variable, is_pulled=True, parser="qwen3") == TOOLS_JINJA
+
+
+@pytest.mark.parametrize(
+    ("parser", "tags"),
+    [("qwen3.5", TAGS), ("gemma4", ("<|channel>thought", "<channel|>")), ("harmony", None), ("qwen3-coder", None), ("", None)],
+)
+def test_6_4_texts_around_thoughts(parser: str, tags: tuple[str, str] | None) -> None:
+    assert parser_think_tags(parser) == tags
+
+
 @pytest.mark.parametrize(
     ("family", "source", "expected"),
     [
@@ -126,11 +144,16 @@ def test_5_1_a_go_template_in_gpt_oss_format_wins(family: str, source: str, expe
         ({"parser": "olmo3-think", "go": TOOLS_GO}, ("completion", "tools", "thinking")),
         ({"parser": "harmony", "family": "gptoss"}, ("completion", "tools", "thinking")),
         ({"parser": "passthrough"}, ("completion",)),
+        ({"parser": "ministral"}, ("completion", "tools")),
+        ({"parser": "glimmer"}, ("completion", "tools", "thinking")),
+        ({"parser": "qwen3.5", "jinja": BOTH_JINJA, "chosen": TemplateFacts("renderer")}, ("completion", "tools", "thinking")),
+        ({"jinja": BOTH_JINJA, "chosen": TemplateFacts("renderer")}, ("completion",)),
         ({"family": "gpt-oss"}, ("completion", "thinking")),
     ],
     ids=[
         *("2.15 none", "2.15 pooling", "show.verbose_False", "go.show.starter-see", "go.show.starter-go", "insert", "config"),
-        *("2.15 parser", "2.15 parser and template", "2.15 harmony", "6.4 passthrough", "2.15 gpt-oss"),
+        *("2.15 parser", "2.15 parser and template", "2.15 harmony", "6.4 passthrough"),
+        *("6.4 ministral", "6.4 glimmer", "2.15 renderer and parser", "2.15 renderer alone", "2.15 gpt-oss"),
     ],
 )
 def test_the_list(facts: dict[str, Any], expected: tuple[str, ...]) -> None:
