@@ -208,6 +208,8 @@ def _capabilities(model: StoredModel, facts: dict[str, GgufFacts], templates: di
             go_template=settings.LLMSITE_GO_TEMPLATE,
             is_pulled=model.is_pulled,
             is_harmony=is_harmony(model.config.model_family, model.template),
+            renderer=model.config.renderer,
+            parser=model.config.parser,
         ),
         parser=model.config.parser,
         family=model.config.model_family,

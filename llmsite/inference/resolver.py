@@ -11,7 +11,15 @@ from typing import Final, TypeVar
 
 from llmsite.engine.spec import ModelSpec
 from llmsite.inspector.pool import InspectorPool
-from llmsite.prompt.capabilities import TemplateFacts, choose_template, inspect_jinja, is_harmony, list_capabilities
+from llmsite.prompt.capabilities import (
+    TemplateFacts,
+    choose_template,
+    inspect_jinja,
+    is_harmony,
+    list_capabilities,
+    parser_think_tags,
+)
+from llmsite.prompt.renderers.variants import resolve_renderer
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.model import ModelStore
 from llmsite.store.stored_model import StoredModel
@@ -41,10 +49,16 @@ class Model:
 
     @property
     def template_source(self) -> str | None:
-        """Text of the template that makes prompts."""
-        if self.template is None:
-            return None
-        return self.stored.template if self.template.kind == "go" else self.facts.chat_template
+        """Text of the template that makes prompts, or the name of the renderer."""
+        match self.template:
+            case TemplateFacts(kind="go"):
+                return self.stored.template
+            case TemplateFacts(kind="jinja"):
+                return self.facts.chat_template
+            case TemplateFacts(kind="renderer"):
+                name, config = self.stored.name, self.stored.config
+                return resolve_renderer(config.renderer, (name.shortest, str(name)), config.model_type)
+        return None
 
     @property
     def family(self) -> str:
@@ -101,6 +115,8 @@ class Resolver:
             go_template=self._go_template,
             is_pulled=stored.is_pulled,
             is_harmony=is_harmony(family, stored.template),
+            renderer=stored.config.renderer,
+            parser=stored.config.parser,
         )
         capabilities = list_capabilities(
             config=stored.config.capabilities,
@@ -114,7 +130,8 @@ class Resolver:
             family=family,
         )
         # a template written over the file's own may not show the tags; the model writes them all the same
-        tags = next((each.think_tags for each in (chosen, jinja) if each is not None and each.think_tags), None)
+        shown = (each.think_tags for each in (chosen, jinja) if each is not None and each.think_tags)
+        tags = parser_think_tags(stored.config.parser) or next(shown, None)
         return Model(asked_as, stored, facts, chosen, tags if "thinking" in capabilities else None, capabilities)
 
     async def _read_gguf(self, path: Path) -> GgufFacts:

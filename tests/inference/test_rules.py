@@ -15,7 +15,7 @@ from llmsite.prompt.job import CHATML, PLAIN
 from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import CONFIG, Layer, Manifest
-from llmsite.store.model import ModelConfig, StoredModel
+from llmsite.store.stored_model import ModelConfig, StoredModel
 from llmsite.types.errors import EngineError
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
