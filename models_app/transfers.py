@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from django.conf import settings
 
@@ -54,19 +53,27 @@ def discard(frames: Iterable[Progress]) -> None:
 
 def _transfer(act: Callable[..., None], run: JobRun, name: ModelName, report: Report, *, insecure: bool) -> None:
     store = backend.get_store().guarded(run.confirm)
-    act(store, name, insecure=insecure, report=report, check=run.check, config=_config(run.request))
+    act(
+        store,
+        name,
+        insecure=insecure,
+        report=report,
+        check=run.check,
+        config=registry_config(is_restricted=bool(run.request.get("is_restricted"))),
+    )
 
 
 def _is_insecure(run: JobRun) -> bool:
     return bool(run.request.get("insecure"))
 
 
-def _config(request: dict[str, Any]) -> RegistryConfig:
+def registry_config(*, is_restricted: bool) -> RegistryConfig:
+    """What the registry client has to know of this site, for a caller who may use any registry or the known ones only."""
     http_proxy, https_proxy, unproxied_hosts = env.registry_proxies()
     return RegistryConfig(
         home=settings.LLMSITE_HOME,
         is_exposed=not settings.LLMSITE_TRUST.is_loopback,
-        is_restricted=bool(request.get("is_restricted")),
+        is_restricted=is_restricted,
         allowed_hosts=env.read("LLMSITE_REGISTRY_ALLOW"),
         http_proxy=http_proxy,
         https_proxy=https_proxy,

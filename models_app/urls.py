@@ -14,6 +14,7 @@ def make_urls(rail: Rail) -> list[URLPattern]:
     return [
         path("downloads", page, name="downloads"),
         path("models/-/pull", pull, name="pull"),
+        path("models/-/preview", views.preview, name="preview"),
         path("pulls/<int:job_id>/cancel", views.cancel, name="cancel"),
         path("pulls/<int:job_id>/resume", views.resume, name="resume"),
         path("pulls/<int:job_id>/discard", views.discard, name="discard"),

@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 
 from llmsite.accounts.models import User
 from llmsite.types.errors import Busy, Conflict, InvalidRequest, LoadFailed, NotFound, StorageFailed, StorageFull
-from llmsite.types.name import ModelName, strip_source
 from models_app import downloads, jobs
+from models_app.outlook import look_ahead
 from models_app.progress import read_board, whole_board
+from models_app.pull_names import read_pull_name
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +84,29 @@ def make_downloads(rail: Rail) -> tuple[View, View]:
 async def _start(asked: str, user: User) -> str:
     """Start a pull; what is wrong with it, or nothing. `http://` before the name says that the registry has no TLS."""
     try:
-        name = ModelName.parse(strip_source(asked))
+        name = read_pull_name(asked)
         await downloads.start("pull", str(name), insecure=name.scheme == "http", user=user)
     except InvalidRequest:
-        return _("This is no name of a model. Names look like qwen3:8b, namespace/model:tag or hf.co/user/repository.")
+        return _no_name()
     except Busy:
         return _("Too many downloads are waiting. Try again when some are done.")
     return ""
+
+
+def _no_name() -> str:
+    return _("This is no name of a model. Names look like qwen3:8b, namespace/model:tag or hf.co/user/repository.")
+
+
+@_page("POST")
+async def preview(request: HttpRequest) -> HttpResponseBase:
+    """What a pull of the name in the field would bring. A POST, since it makes this site ask another one."""
+    asked = request.POST.get("name", "").strip()
+    context: dict[str, Any] = {"oob": "true"}
+    try:
+        context["outlook"] = await look_ahead(read_pull_name(asked), _user(request)) if asked else None
+    except InvalidRequest:
+        context["hint"] = _no_name()
+    return await _render(request, "models/_outlook.html", context)
 
 
 @_page("POST")

@@ -138,6 +138,7 @@ ROUTES: Final[Mapping[str, Action]] = {
     "chat:rail": Action.CHAT,
     "models:downloads": Action.MANAGE,
     "models:pull": Action.MANAGE,
+    "models:preview": Action.MANAGE,
     "models:cancel": Action.MANAGE,
     "models:resume": Action.MANAGE,
     "models:discard": Action.MANAGE,

@@ -56,6 +56,11 @@ class Preview:
     standing: Standing
     offers: tuple[Offer, ...] = ()
 
+    @property
+    def missing_bytes(self) -> int:
+        """What still has to come."""
+        return self.size_bytes - self.present_bytes
+
 
 def preview(store: ModelStore, name: ModelName, *, insecure: bool, check: Check, config: RegistryConfig) -> Preview:
     """Ask the registry what the name means. Blocks, for `limits.preview_seconds` at most between answers; one try.

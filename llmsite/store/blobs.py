@@ -244,11 +244,15 @@ class BlobStore:
 
     def require_space(self, size_bytes: int) -> None:
         """Raise `StorageFull` unless `size_bytes` more leave the reserve free. Small files may use the reserve."""
-        folder = next(each for each in (self.folder, *self.folder.parents) if each.exists())
         floor = self.limits.disk_floor_bytes if size_bytes >= SPACE_CHECK_BYTES else 0
-        missing = size_bytes + floor - shutil.disk_usage(folder).free
+        missing = size_bytes + floor - self.free_bytes()
         if missing > 0:
             raise StorageFull(f"not enough space in the model store: {missing} more bytes are needed")
+
+    def free_bytes(self) -> int:
+        """Free space on the disk of the blobs."""
+        folder = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+        return shutil.disk_usage(folder).free
 
     def sweep(self, used: Iterable[str], now: float) -> int:
         """Remove blobs and unfinished files that nobody uses and that are older than an hour; returns how many.

@@ -1,8 +1,12 @@
-// Downloads beside every page: how far they are while the tab is hidden, and the dock's fold.
-import { byId } from "./page.js";
+// Downloads beside every page: how far they are while the tab is hidden and for screen readers, the dock's fold, where the focus
+// goes when a row goes, and the look ahead of the pull form.
+/* global htmx */
+import { alertReader, announce, byId } from "./page.js";
 
 const KEY = "llmsite-dock-folded";
 const PREFIX = /^\d+% · /;
+const STEP = 25;
+const CHANGES = ["htmx:wsAfterMessage", "htmx:afterSettle"];
 
 // The percentage stands in the tab's title only while nobody looks at the page.
 function showInTitle() {
@@ -10,7 +14,31 @@ function showInTitle() {
   const percent = byId("cur-pulls")?.dataset.percent;
   document.title = document.hidden && percent !== undefined ? `${percent}% · ${bare}` : bare;
 }
-for (const name of ["htmx:wsAfterMessage", "htmx:afterSettle", "visibilitychange"]) document.addEventListener(name, showInTitle);
+for (const name of [...CHANGES, "visibilitychange"]) document.addEventListener(name, showInTitle);
+
+// Each quarter and each end is said once. What was there when the page came is known.
+const told = new Map();
+
+function tell() {
+  const isFirst = told.size === 0 && document.readyState !== "complete";
+  const rows = [...document.querySelectorAll("#dock-rows > .pull")];
+  for (const row of rows) {
+    const { state } = row.dataset;
+    const step = Math.floor((row.querySelector("progress")?.value ?? 0) / STEP) * STEP;
+    const before = told.get(row.id);
+    told.set(row.id, { state, step });
+    if (isFirst || (before?.state === state && before.step === step)) continue;
+    const name = row.querySelector("h3").textContent;
+    const words = row.querySelector("h3 + p").textContent.trim();
+    if (state === "failed") alertReader(`${name}: ${words}`);
+    else if (before?.state !== state) announce(`${name}: ${words}`);
+    else if (state === "loading") announce(`${name}: ${step}%`);
+  }
+  const ids = new Set(rows.map((row) => row.id));
+  for (const id of told.keys()) if (!ids.has(id)) told.delete(id);
+}
+for (const name of CHANGES) document.addEventListener(name, tell);
+tell();
 
 function fold(isFolded) {
   const dock = byId("dock");
@@ -26,3 +54,42 @@ document.addEventListener("click", (event) => {
   sessionStorage.setItem(KEY, isFolded ? "1" : "");
 });
 fold(sessionStorage.getItem(KEY) === "1");
+
+// A button that is gone after it was pressed leaves the focus to what its row has now, else to the neighbour's, else to the heading.
+let pressed = null;
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const row = event.target.closest?.(".pull");
+  if (!row) return;
+  const neighbour = row.nextElementSibling ?? row.previousElementSibling;
+  pressed = [row.id, neighbour?.id];
+});
+document.addEventListener("htmx:afterRequest", () => {
+  if (!pressed) return;
+  const ids = pressed;
+  pressed = null;
+  setTimeout(() => {
+    if (document.activeElement && document.activeElement !== document.body) return;
+    const next = ids.map((id) => id && byId(id)?.querySelector(".acts button")).find(Boolean);
+    (next ?? document.querySelector("#main h1"))?.focus({ preventScroll: true });
+  });
+});
+
+// The look ahead. What was found out about one name says nothing about the next.
+document.addEventListener("input", (event) => {
+  if (event.target.id === "pull-name") byId("pull-go").disabled = false;
+});
+document.addEventListener("change", (event) => {
+  if (!event.target.matches('#pull-outlook input[name="offer"]')) return;
+  const field = byId("pull-name");
+  field.value = event.target.value;
+  htmx.trigger(field, "look");
+});
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target.id === "pull-form") htmx.trigger(byId("pull-name"), "htmx:abort");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.id !== "pull-name" || !event.detail.successful) return;
+  const found = byId("pull-outlook").querySelector("header, p");
+  if (found) announce(found.textContent.replace(/\s+/g, " ").trim());
+});

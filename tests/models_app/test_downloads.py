@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from django.contrib.auth import get_user_model
 from django.test import AsyncClient
 
 from chat import pages
+from llmsite import backend
 from llmsite.accounts.models import User
+from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
 from llmsite.types.codec import to_builtins
 from models_app import jobs
@@ -21,6 +25,8 @@ from models_app.progress import board_of
 from models_app.watching import look_now, view_of
 from tests.chat.conftest import model, quiet_room  # noqa: F401 - fixtures
 from tests.chat.tab import Page, Tab, signed_in
+from tests.registry.fake_registry import FakeRegistry, running_registry
+from tests.store.gguf_files import GgufFile
 
 HTMX = {"HX-Request": "true"}
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -130,7 +136,9 @@ async def test_the_page_lists_downloads_and_every_page_of_an_administrator_has_t
     assert 'id="main"' in part
 
 
-@pytest.mark.parametrize("path", ["/downloads", "/models/-/pull", "/pulls/1/cancel", "/pulls/1/resume", "/pulls/1/discard"])
+@pytest.mark.parametrize(
+    "path", ["/downloads", "/models/-/pull", "/models/-/preview", "/pulls/1/cancel", "/pulls/1/resume", "/pulls/1/discard"]
+)
 async def test_nobody_else_sees_or_does_anything(alice: User, path: str) -> None:
     await amake(pk=1, kind="pull", name=NAME, state="running")
     client = AsyncClient()
@@ -265,3 +273,54 @@ def cursor(page: Page) -> dict[str, Any]:
 def text(page: Page, element_id: str) -> str:
     element = page.find(element_id)
     return element.text() if element else ""
+
+
+# looking ahead
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with running_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelStore:
+    store = ModelStore(tmp_path / "models")
+    monkeypatch.setattr(backend, "get_store", lambda: store)
+    return store
+
+
+async def test_the_form_tells_what_a_name_would_bring(browser: AsyncClient, registry: FakeRegistry, store: ModelStore) -> None:
+    registry.add_model("library/m", GgufFile().encode())
+    name = f"{registry.host}/library/m:latest"
+    response = await browser.post("/models/-/preview", {"name": f"http://{name}"}, headers=HTMX)
+    shown_ = Page(response.content.decode())
+    outlook = text(shown_, "pull-outlook")
+    assert name in outlook
+    assert "Not installed" in outlook
+    assert "in 2 layers" in outlook
+    assert "disabled" not in response.content.decode()
+
+
+async def test_a_disk_without_room_is_the_one_reason_to_refuse(
+    browser: AsyncClient, registry: FakeRegistry, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_model("library/m", GgufFile().encode())
+    monkeypatch.setattr(type(store.blobs), "free_bytes", lambda _: 0)
+    response = await browser.post("/models/-/preview", {"name": f"http://{registry.host}/library/m"}, headers=HTMX)
+    assert "not enough room on the disk" in text(Page(response.content.decode()), "pull-outlook")
+    assert " disabled" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("", ""), ("no name!", "no name of a model"), ("http://127.0.0.1:9/library/m", "Nothing answers at 127.0.0.1:9")],
+)
+async def test_what_cannot_be_found_out_is_said_and_may_be_pulled_all_the_same(
+    browser: AsyncClient, store: ModelStore, name: str, words: str
+) -> None:
+    response = await browser.post("/models/-/preview", {"name": name}, headers=HTMX)
+    assert response.status_code == 200
+    assert words in text(Page(response.content.decode()), "pull-outlook")
+    assert " disabled" not in response.content.decode()
