@@ -18,8 +18,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from llmsite.registry.faults import shown
 from llmsite.registry.keys import identity, kept_key
-from llmsite.registry.outbound import Outbound, Request, origin_of
+from llmsite.registry.outbound import Outbound, Request, ascii_url, origin_of
 from llmsite.types.errors import RegistryError, Unauthorized
 
 DENIED: Final = "unauthorized: access denied"
@@ -44,7 +45,7 @@ class Challenge:
         found = dict(_FIELD.findall(rest))
         if kind.casefold() != "bearer" or not found.get("realm"):
             return None
-        return cls(found["realm"], found.get("service", ""), found.get("scope", ""))
+        return cls(ascii_url(found["realm"]), found.get("service", ""), found.get("scope", ""))
 
     def url(self, now: int, nonce: str) -> str:
         """Where the token is; also what is signed. `now`: seconds since 1970."""
@@ -98,10 +99,11 @@ class Credentials:
     def _check_realm(self, realm: str) -> None:
         """Raise `RegistryError` for a realm that is not the registry's own."""
         host = self._host.casefold()
-        realm_host = urlsplit(realm).netloc.casefold()
         origin_of(realm)
+        realm_host = urlsplit(realm).netloc.casefold()
         if realm_host != host and realm_host not in _TOKEN_HOSTS.get(host, ()):
-            raise RegistryError(f'realm host "{realm_host}" does not match original host "{host}"')
+            there = shown(realm_host, self._outbound.config.limits)
+            raise RegistryError(f'realm host "{there}" does not match original host "{host}"')
 
 
 def _token(body: bytes) -> str:

@@ -26,7 +26,7 @@ _LEAST_SECONDS: Final = 0.001
 _PROXY_PORT: Final = 80
 
 
-def connect(scheme: str, host: str, port: int, config: RegistryConfig, require_open: Callable[[], None] = lambda: None) -> Wire:
+def connect(scheme: str, host: str, port: int, config: RegistryConfig, require_open: Callable[[], None]) -> Wire:
     """A connection to an address of `host` that was checked. Blocks.
 
     `require_open` is called before each try and may raise. Raises `Forbidden`, `RegistryError`, `OSError` in Go's words.

@@ -51,7 +51,7 @@ def reason(error: Exception) -> str:
 
 
 def shown(words: bytes | str, limits: Limits) -> str:
-    """At most 200 printable characters of what a registry wrote (threat T70), on one line."""
+    """At most 200 printable characters of what a registry wrote or where it sends us (threat T70), on one line."""
     text = words.decode(errors="replace") if isinstance(words, bytes) else words
     line = " ".join(text[: limits.registry_error_chars * 8].split())
     return "".join(each for each in line if each.isprintable())[: limits.registry_error_chars]

@@ -73,7 +73,7 @@ class Outbound:
         self._lock = threading.Lock()
         self._idle: dict[Origin, list[_Connection]] = {}
         self._wires: set[Wire] = set()
-        self._closed: Future[None] = Future()
+        self._closed: Future[Any] = Future()
 
     def __enter__(self) -> Self:
         return self
@@ -314,6 +314,7 @@ def _early_reply(connection: _Connection) -> http.client.HTTPResponse | None:
     except (OSError, http.client.HTTPException):
         return None
     if response.status < 300:  # it cannot have taken what was not sent
+        response.close()
         return None
     response.will_close = True
     return response

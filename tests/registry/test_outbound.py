@@ -138,6 +138,9 @@ def test_T65_a_redirect_is_checked_like_the_first_request(client: Client, regist
         assert not inner.seen
 
 
+_BAD_REALM = r'(realm host "[^"]+" does not match original host "127\.0\.0\.1:\d+"|the registry\'s address is not a URL)$'
+
+
 @pytest.mark.parametrize(
     "realm",
     [
@@ -145,13 +148,17 @@ def test_T65_a_redirect_is_checked_like_the_first_request(client: Client, regist
         "http://sub.{host}/token",
         "http://{host}@other.example/token",
         "http://127.0.0.1:1/token",
+        "http://\x1b[2J{host}/token",
+        "http://" + "a" * 3000 + ".example/token",
     ],
 )
 def test_T66_a_realm_of_another_host_gets_no_signature(client: Client, registry: FakeRegistry, realm: str) -> None:
     registry.add_model("library/m", random_bytes(100))
     registry.token, registry.realm = "secret", realm.format(host=registry.host)
-    with pytest.raises(RegistryError, match=r'realm host "[^"]+" does not match original host "127\.0\.0\.1:\d+"$'):
+    with pytest.raises(RegistryError, match=_BAD_REALM) as caught:
         client.pull(f"{registry.host}/library/m")
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()
     assert not (client.config.home / "id_ed25519").exists()
 
 
@@ -180,6 +187,39 @@ def test_T67_a_redirect_to_what_is_no_web_address(outbound: Outbound, registry: 
     registry.script(faults.redirect(target), path="/go")
     with pytest.raises(LlmsiteError):
         outbound.fetch(Request("GET", f"{registry.url}/go", is_insecure=True))
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/ä/b", "/%C3%A4/b"),
+        ("/a b?c=\x1b[2J&d=%20", "/a%20b?c=%1B[2J&d=%20"),
+        ("{url}/模型", "/%E6%A8%A1%E5%9E%8B"),
+    ],
+)
+def test_T67_what_no_request_may_hold_is_escaped(outbound: Outbound, registry: FakeRegistry, location: str, target: str) -> None:
+    header = location.format(url=registry.url).encode().decode("latin-1")  # a server writes bytes
+    registry.script(faults.redirect(header), path="/go")
+    outbound.fetch(Request("GET", f"{registry.url}/go", is_insecure=True)).close()
+    assert registry.seen[-1].path == target
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://\u00e9/x", "http://" + "a" * 400, "http://\x1b[2J/"])
+def test_T67_a_place_that_is_none_is_told(outbound: Outbound, registry: FakeRegistry, location: str) -> None:
+    registry.script(faults.redirect(location), path="/go")
+    with pytest.raises(RegistryError, match=r"the registry's address is not a URL$|no such host$") as caught:
+        outbound.fetch(Request("GET", f"{registry.url}/go", is_insecure=True))
+    assert str(caught.value).isprintable()
+
+
+def test_T70_a_long_place_is_cut_where_it_is_shown(outbound: Outbound, registry: FakeRegistry) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    registry.script(faults.redirect(closed + "x\x1b[2J" * 1000), path="/go")
+    with pytest.raises(RegistryError, match=r"connect: connection refused$") as caught:
+        outbound.fetch(Request("GET", f"{registry.url}/go", is_insecure=True))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
 
 
 def test_T67_http_is_for_registries_that_were_called_insecure(outbound: Outbound, registry: FakeRegistry) -> None:
