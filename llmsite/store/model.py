@@ -19,7 +19,7 @@ from llmsite.store.manifest import decode_manifest
 from llmsite.store.manifest_files import ManifestFile, ManifestFolder
 from llmsite.store.stored_model import ReadManifest, StoredModel, resolve
 from llmsite.store.verified import VerifiedBlobs
-from llmsite.types.errors import InvalidModelFile, LlmsiteError, LoadFailed, ModelNotFound, NotFound
+from llmsite.types.errors import InvalidModelFile, LoadFailed, ModelNotFound, NotFound
 from llmsite.types.limits import Limits
 from llmsite.types.name import ModelName, strip_source
 
@@ -102,16 +102,6 @@ class ModelStore:
     def _unverified(self, model: StoredModel) -> tuple[str, ...]:
         small = (layer for layer in model.manifest.layers if layer.size_bytes <= self.limits.load_hash_bytes)
         return tuple(each.digest for each in small if each.media_type in _WEIGHTS and not self.blobs.is_verified(each.digest))
-
-    def list(self) -> list[StoredModel]:
-        """All readable models, newest first. Blocks; quick for those that have not changed."""
-        models = []
-        for file in self.manifests.files():
-            try:
-                models.append(self.load(file))
-            except LlmsiteError as error:
-                logger.warning("skipping model %s: %s", file.name.shortest, error)
-        return sorted(models, key=lambda model: model.modified_at, reverse=True)
 
     def load(self, file: ManifestFile) -> StoredModel:
         """What stands in a manifest file and its small blobs. Raises `InvalidModelFile`, `NotFound`, `LoadFailed`."""

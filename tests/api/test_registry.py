@@ -29,6 +29,7 @@ from tests.api import asgi_client
 from tests.api.asgi_client import Exchange, call
 from tests.store.digests import BAD_DIGESTS
 from tests.store.gguf_files import GgufFile
+from tests.store.listing import list_models
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -324,7 +325,7 @@ async def test_11_3_a_model_is_pushed_blob_by_blob_and_its_manifest_last(store: 
         assert (done.status, done.body) == (201, b"")
         assert (done.headers["location"], done.headers["docker-content-digest"]) == (blob_path(data), hash_bytes(data))
         assert (await call("HEAD", blob_path(data))).status == 200
-    assert store.list() == [], "without its manifest there is no model"
+    assert list_models(store) == [], "without its manifest there is no model"
     pushed = json.dumps(json.loads(manifest()), indent=1).encode()
     reply = await call("PUT", f"{REPOSITORY}/manifests/latest", pushed, content_type=media.MANIFEST)
     assert reply.status == 201

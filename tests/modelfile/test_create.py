@@ -18,6 +18,7 @@ from llmsite.types.errors import InvalidModelFile, NotFound
 from llmsite.types.limits import Limits
 from llmsite.types.message import Message
 from llmsite.types.name import ModelName
+from tests.store.listing import list_models
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "llmsite" / "starter" / "starter.gguf"
@@ -148,7 +149,7 @@ def test_the_same_recipe_twice_is_the_same_model(store: ModelStore) -> None:
 def test_weights_that_are_not_there_make_no_model(store: ModelStore) -> None:
     with pytest.raises(NotFound, match="is missing"):
         create_model(store, ModelName.parse("m"), Recipe((FROM_FILE,)))
-    assert store.list() == []
+    assert list_models(store) == []
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from models_app.models import Job  # noqa: E402
 from tests.models_app.create_process import TOUCHES  # noqa: E402
 from tests.registry.fake_registry import FakeRegistry, running_registry  # noqa: E402
 from tests.store.gguf_files import GgufFile  # noqa: E402
+from tests.store.listing import list_models  # noqa: E402
 
 MOST_TOUCHES = {"push": 4}
 """The number of touches after which a round removes the model; of other acts:"""
@@ -155,7 +156,7 @@ class Rounds:
     def _is_whole(self) -> bool:
         """Whether every name can be read and has its blobs."""
         store = backend.get_store()
-        models = store.list()
+        models = list_models(store)
         have_blobs = all(store.blobs.has(digest) for model in models for digest in model.manifest.digests)
         return len(models) == len(list(store.manifests.files())) and have_blobs
 

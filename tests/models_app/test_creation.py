@@ -19,6 +19,7 @@ from models_app import catalogue, creation, starter, transfers
 from models_app.job_rows import Claim, canceled
 from models_app.job_run import JobRun, JobStopped
 from tests.store.gguf_files import GgufFile, Tensor
+from tests.store.listing import list_models
 
 pytestmark = [pytest.mark.django_db, pytest.mark.model]
 
@@ -107,7 +108,7 @@ def test_a_model_can_be_made_of_itself(installed: ModelStore) -> None:
     model = installed.find("made")
     assert (model.system, model.licenses, model.parameters) == ("two", ("L",), {"seed": 1})
     assert [layer.source for layer in model.manifest.layers] == ["made:latest", "made:latest", "", ""]
-    assert [each.name.shortest for each in installed.list()].count("made:latest") == 1
+    assert [each.name.shortest for each in list_models(installed)].count("made:latest") == 1
 
 
 # cancelled and stopped

@@ -22,6 +22,7 @@ from llmsite.types.codec import to_builtins
 from llmsite.types.request import CreateRequest
 from tests.conftest import Site, environment_of, start_site
 from tests.small_disk import files_of, fill, on_small_disk, seen_by
+from tests.store.listing import list_models
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
 
@@ -75,7 +76,7 @@ class Maker:
     def check_whole(self) -> None:
         """Every model that is listed has all its blobs, and each of these is what its name says."""
         manifests = [file.name.shortest for file in self.store.manifests.files()]
-        models = {model.name.shortest: model for model in self.store.list()}
+        models = {model.name.shortest: model for model in list_models(self.store)}
         assert sorted(models) == sorted(manifests), "a manifest cannot be read"
         for digest in {digest for model in models.values() for digest in model.manifest.digests}:
             assert f"sha256:{hashlib.sha256(self.store.blobs.path(digest).read_bytes()).hexdigest()}" == digest
@@ -84,7 +85,7 @@ class Maker:
         """An hour later the sweep has left nothing but what models use."""
         self.wait_for_quantizers()
         self.store.sweep(time.time() + 2 * HOUR)
-        used = {digest.replace(":", "-") for model in self.store.list() for digest in model.manifest.digests}
+        used = {digest.replace(":", "-") for model in list_models(self.store) for digest in model.manifest.digests}
         assert {path.name for path in self.store.blobs.folder.iterdir()} == used
         assert list(self.store.manifests.folder.rglob(".new-*")) == []
 
@@ -132,7 +133,7 @@ def test_F08_a_maker_killed_while_it_quantizes_leaves_nothing_and_the_next_one_s
         assert maker.make("small", {"at_report": len(made) + 1}, quantize="q4_K_M") == -signal.SIGKILL
         maker.check_whole()
         maker.check_clean()
-        made.append("small:latest" in [model.name.shortest for model in maker.store.list()])
+        made.append("small:latest" in [model.name.shortest for model in list_models(maker.store)])
     assert made[-1], "the last report, which comes after the model, was never reached"
     assert len(made) > 5, "too few points to speak of any"
     digest = maker.store.find("small").model_digest

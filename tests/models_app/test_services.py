@@ -18,6 +18,7 @@ from llmsite.types.name import ModelName
 from models_app import services
 from models_app.models import Model
 from tests.store.gguf_files import GgufFile
+from tests.store.listing import list_models
 
 pytestmark = pytest.mark.django_db
 FACTS = GgufFacts(architecture="llama", parameter_count=7_000_000_000, file_type="F16")
@@ -109,7 +110,7 @@ async def test_F20_changes_at_once_leave_whole_models_or_none(store: ModelStore,
     outcomes = await asyncio.gather(*(change() for _ in range(40)), return_exceptions=True)
     assert [each for each in outcomes if isinstance(each, BaseException) and not isinstance(each, LlmsiteError)] == []
     listed = await services.list_models()
-    assert {model.name for model in listed} == {model.name.shortest for model in store.list()}
+    assert {model.name for model in listed} == {model.name.shortest for model in list_models(store)}
     for model in listed:
         found = store.find(model.name)
         assert found.digest == model.digest

@@ -9,6 +9,7 @@ from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
 from tests.inference.stock import STARTER, starter_facts
 from tests.store.foreign import PARAMS, SYSTEM, lay_out, sha256
+from tests.store.listing import list_models
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -19,7 +20,7 @@ def test_10_1_a_store_of_ollama_s_is_read_without_import(tmp_path: Path) -> None
     manifest = lay_out(tmp_path, b"weights")
     before = files(tmp_path)
     store = ModelStore(tmp_path)
-    (model,) = store.list()
+    (model,) = list_models(store)
     assert (model.name.shortest, model.digest) == ("ping:latest", sha256(manifest))
     assert (model.system, model.parameters) == (SYSTEM.decode(), {"seed": 1, "temperature": 0})
     assert (model.parent_model, model.details.parameter_size, model.is_pulled) == ("starter:latest", "4.74M", False)

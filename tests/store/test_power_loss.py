@@ -18,6 +18,7 @@ from llmsite.store.manifest import Layer, Manifest, encode_manifest, manifest_di
 from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
 from tests.store.crash_disk import CrashDisk, images, materialise
+from tests.store.listing import list_models
 
 FAR = 4_000_000_000.0
 NAME, OTHER, COPY = (ModelName.parse(name) for name in ("h/n/m:t", "other", "copy"))
@@ -119,7 +120,7 @@ def recover(root: Path) -> ModelStore:
     store.blobs.adopt()
     store.sweep(FAR)
     check_whole(store)
-    used = {digest for model in store.list() for digest in model.manifest.digests}
+    used = {digest for model in list_models(store) for digest in model.manifest.digests}
     assert {digest for digest, _ in store.blobs.digests()} == used, "nothing unused is left"
     folder = store.blobs.folder
     assert not folder.exists() or len(list(folder.iterdir())) == len(used), "nothing unfinished is left"
@@ -128,7 +129,7 @@ def recover(root: Path) -> ModelStore:
 
 def check_whole(store: ModelStore) -> None:
     files = list(store.manifests.files())
-    models = store.list()
+    models = list_models(store)
     assert len(models) == len(files), "every manifest can be read"
     for model in models:
         store.find(model.name)
