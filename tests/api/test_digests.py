@@ -108,12 +108,13 @@ def _create(key: str) -> Callable[[str], Any]:
     return lambda digest: parse_create(json.dumps({"model": "m", key: {"x.gguf": digest}}).encode(), LIMITS)
 
 
+_BLOB_METHODS = (
+    *("path", "has", "size", "checked_path", "open", "touch", "remove"),
+    *("verify", "is_verified", "modified_ns", "put_aside"),
+)
 ENTRIES: dict[str, Callable[[str], Any]] = {
     "parse_digest": parse_digest,
-    **{
-        f"blobs.{name}": _of_blobs(lambda blobs, digest, name=name: getattr(blobs, name)(digest))
-        for name in ("path", "has", "size", "checked_path", "open", "touch", "remove")
-    },
+    **{f"blobs.{name}": _of_blobs(lambda blobs, digest, name=name: getattr(blobs, name)(digest)) for name in _BLOB_METHODS},
     "blobs.writer": _of_blobs(_write),
     "manifest": _layers,
     **{f"create {key}": _create(key) for key in ("files", "adapters", "draft_files")},
@@ -136,7 +137,7 @@ async def test_T01_no_route_takes_what_is_no_digest(store: Path, method: str, pa
         assert_nothing_was_looked_at(store, digest)
 
 
-@pytest.mark.parametrize("key", ["files", "adapters"])
+@pytest.mark.parametrize("key", ["files", "adapters", "draft_files"])
 async def test_T01_create_answers_400_before_it_looks(store: Path, key: str) -> None:
     for digest in BAD_DIGESTS:
         reply = await call("POST", "/api/create", {"model": "m", key: {"x.gguf": digest}})

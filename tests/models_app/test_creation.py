@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from chat.models import Conversation, Message
+from llmsite.accounts.models import User
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.push import push
 from llmsite.store import manifest as media
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
@@ -18,6 +23,7 @@ from llmsite.types.request import CreateRequest
 from models_app import catalogue, creation, starter, transfers
 from models_app.job_rows import Claim, canceled
 from models_app.job_run import JobRun, JobStopped
+from tests.registry.fake_registry import running_registry
 from tests.store.gguf_files import GgufFile, Tensor
 from tests.store.listing import list_models
 
@@ -176,6 +182,25 @@ def test_T15_nothing_of_this_process_gets_into_what_is_made(installed: ModelStor
     made = installed.find("made").model_path.read_bytes()
     assert secret[0][: len(CANARY)] not in made
     assert len(made) == installed.find("made").manifest.layers[0].size_bytes
+
+
+def test_T15_what_is_pushed_is_what_the_store_has_and_nothing_of_this_process(
+    installed: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A secret stands in the environment, in somebody's chat and on the heap; the registry gets no byte of it."""
+    monkeypatch.setenv("LLMSITE_CANARY", CANARY)
+    chat = Conversation.objects.create(owner=User.objects.create(username="alice"), title=CANARY, updated_at=timezone.now())
+    Message.objects.create(conversation=chat, number=1, role="user", content=CANARY)
+    secret = [CANARY.encode() * 100 for _ in range(1000)]
+    with running_registry() as registry:
+        name = ModelName.parse(f"{registry.host}/library/made")
+        make(model=str(name), quantize="q8_0", system="S", parameters={"seed": 1})
+        config = RegistryConfig(home=tmp_path / "keys")
+        push(installed, name, insecure=True, report=lambda frame: None, check=lambda: None, config=config)
+        sent = [*registry.blobs.values(), *registry.manifests.values(), repr(registry.seen).encode()]
+    stored = {path.read_bytes() for path in map(installed.blobs.path, installed.find(name).manifest.digests)}
+    assert set(registry.blobs.values()) == stored
+    assert not any(secret[0][: len(CANARY)] in data for data in sent)
 
 
 def test_T15_weights_that_lie_about_their_size_are_not_quantized(installed: ModelStore) -> None:
