@@ -10,13 +10,8 @@ import msgspec
 
 T = TypeVar("T")
 
-_ESCAPES: Final = (
-    (b"<", b"\\u003c"),
-    (b">", b"\\u003e"),
-    (b"&", b"\\u0026"),
-    ("\u2028".encode(), b"\\u2028"),
-    ("\u2029".encode(), b"\\u2029"),
-)
+_HTML: Final = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
+_LINES: Final = (("\u2028".encode(), b"\\u2028"), ("\u2029".encode(), b"\\u2029"))
 _encoder = msgspec.json.Encoder()
 
 
@@ -30,13 +25,13 @@ def from_builtins(value: Any, kind: type[T]) -> T:
     return msgspec.convert(value, kind)
 
 
-def go_json(value: Any) -> bytes:
+def go_json(value: Any, *, escapes_html: bool = True) -> bytes:
     """Compact JSON with Go's escapes (`<`, `>`, `&`, U+2028, U+2029) and Go's numbers. Key order is kept.
 
     Source: encoding/json. The escaped characters occur only inside strings, so the bytes can be replaced after encoding.
     """
     encoded = _encoder.encode(_with_go_floats(value))
-    for plain, escaped in _ESCAPES:
+    for plain, escaped in _HTML * escapes_html + _LINES:
         if plain in encoded:
             encoded = encoded.replace(plain, escaped)
     return encoded

@@ -1,10 +1,12 @@
 """Prompts of models that name a renderer, byte for byte as Ollama writes them (catalogue 5.1, rule 1).
 
-`tests/data/renderers/<name>.json` is a list of conversations as the API takes them, each with the prompt or the error.
+`tests/data/renderers/<name>.json` is a list of conversations as the API takes them, each with the prompt or the error; `<today>`
+in a prompt is today's date.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,9 @@ def rendered(name: str, case: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize("name", RENDERERS)
 def test_5_1_prompts_of_a_renderer_are_the_golden_ones(name: str) -> None:
     cases = json.loads((FOLDER / f"{name}.json").read_text())
-    wrong = {}
+    today, wrong = dt.date.today().isoformat(), {}
     for case in cases:
-        expected = {key: case[key] for key in ("prompt", "error") if key in case}
+        expected = {key: case[key].replace("<today>", today) for key in ("prompt", "error") if key in case}
         if rendered(name, case) != expected:
             wrong[case["case"]] = (rendered(name, case), expected)
     assert wrong == {}

@@ -19,6 +19,7 @@ SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".jo
 """What `strings.TrimSpace` takes away; Python counts four separators of old more."""
 
 _EXACT: Final = 2**53
+_STRUCTS: Final = ("function", "parameters")
 _MIN_EXPONENT: Final = -4
 _MAX_EXPONENT: Final = 6
 
@@ -41,6 +42,23 @@ def tool_json(tool: Tool) -> str:
 def fields_json(fields: Mapping[str, Any]) -> str:
     """Fields of a tool, in the order they have."""
     return go_json(fields).decode()
+
+
+def loose_json(value: Any) -> str:
+    """As `compact_json`, but `<`, `>` and `&` stand as they are."""
+    return go_json(in_go(value), escapes_html=False).decode()
+
+
+def loose_fields_json(fields: Mapping[str, Any]) -> str:
+    """As `fields_json`, but `<`, `>` and `&` stand as they are: not in properties, whose type prints itself."""
+    return go_json(_loose(fields), escapes_html=False).decode()
+
+
+def _loose(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: msgspec.Raw(go_json(value)) if name == "properties" else _loose(value) if name in _STRUCTS else value
+        for name, value in fields.items()
+    }
 
 
 def spaced(json: str) -> str:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from llmsite.prompt.renderers import cogito, deepseek3, olmo3, olmo3_think, qwen3_coder, qwen3_vl, qwen35, qwen38
+from llmsite.prompt.renderers import (
+    cogito,
+    cohere,
+    deepseek3,
+    glimmer,
+    laguna,
+    lfm2,
+    olmo3,
+    olmo3_think,
+    qwen3_coder,
+    qwen3_vl,
+    qwen35,
+    qwen38,
+)
 from llmsite.types.message import Message, Tool
 from llmsite.types.request import Think
 
@@ -25,4 +38,10 @@ RENDERERS: Final[dict[str, Render]] = {
     "olmo3.1": olmo3.render_31,
     "olmo3-think": olmo3_think.render_31,
     "olmo3-32b-think": olmo3_think.render_32b,
+    "lfm2": lfm2.render,
+    "lfm2-thinking": lfm2.render_thinking,
+    "laguna": laguna.render,
+    "poolside-v1": laguna.render_v1,
+    "cohere": cohere.render,
+    "glimmer": glimmer.render,
 }
