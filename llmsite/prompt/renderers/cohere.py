@@ -37,9 +37,8 @@ def render(messages: Sequence[Message], tools: Sequence[Tool], think: Think) -> 
         if message.role == "tool":
             text += _turn("system", f"<|START_TOOL_RESULT|>[{','.join(map(calls.result, step))}\n\n]<|END_TOOL_RESULT|>")
         elif message.role in _ANSWERING:
-            text += _turn(
-                "assistant", calls.request(message) if message.tool_calls else _thought(message) + _text(message.content)
-            )
+            answer = calls.request(message) if message.tool_calls else _thought(message) + _text(message.content)
+            text += _turn("assistant", answer)
         elif message.role in _ROLES:
             text += _turn(message.role, _text(message.content))
     if rest and rest[-1].role in _ANSWERING and not rest[-1].tool_calls:
