@@ -1,6 +1,5 @@
-// Downloads beside every page: how far they are while the tab is hidden and for screen readers, the dock's fold, where the focus
-// goes when a row goes, and the look ahead of the pull form.
-/* global htmx */
+// Downloads beside every page: how far they are while the tab is hidden and for screen readers, the dock's fold, and where the
+// focus goes when a row goes.
 import { alertReader, announce, byId } from "./page.js";
 
 const KEY = "llmsite-dock-folded";
@@ -73,23 +72,4 @@ document.addEventListener("htmx:afterRequest", () => {
     const next = ids.map((id) => id && byId(id)?.querySelector(".acts button")).find(Boolean);
     (next ?? document.querySelector("#main h1"))?.focus({ preventScroll: true });
   });
-});
-
-// The look ahead. What was found out about one name says nothing about the next.
-document.addEventListener("input", (event) => {
-  if (event.target.id === "pull-name") byId("pull-go").disabled = false;
-});
-document.addEventListener("change", (event) => {
-  if (!event.target.matches('#pull-outlook input[name="offer"]')) return;
-  const field = byId("pull-name");
-  field.value = event.target.value;
-  htmx.trigger(field, "look");
-});
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.target.id === "pull-form") htmx.trigger(byId("pull-name"), "htmx:abort");
-});
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.target.id !== "pull-name" || !event.detail.successful) return;
-  const found = byId("pull-outlook").querySelector("header, p");
-  if (found) announce(found.textContent.replace(/\s+/g, " ").trim());
 });

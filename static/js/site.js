@@ -7,3 +7,4 @@ import "./scroll.js";
 import "./shell.js";
 import "./copy.js";
 import "./downloads.js";
+import "./ahead.js";
