@@ -14,6 +14,7 @@ import pytest
 
 from llmsite.store.manifest import Layer, decode_manifest
 from llmsite.types.limits import Limits
+from llmsite.types.name import ModelName
 from tests.conftest import Site
 from tests.engine.known import ANSWERS
 from tests.engine.test_adapters import write_adapter
@@ -105,6 +106,21 @@ def comparable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     found = json.loads(json.dumps(lines).replace(OLLAMAS_WEIGHTS, WEIGHTS).replace("creating new", "using existing"))
     return [each for each in found if not each.get("status", "").startswith("quantizing ")]
+
+
+def test_10_4_every_byte_on_disk_is_the_one_that_ollama_wrote(http: httpx.Client, recorded: Site) -> None:
+    """A model with every kind of text, one made from it, a bare one and a copy, over a store whose starter Ollama read."""
+    theirs = json.loads((ROOT / "tests/data/ollama/created.json").read_text())
+    for request in theirs["requests"]:
+        assert statuses(create(http, request))[-1] == "success"
+    assert http.post("/api/copy", json=theirs["copy"]).status_code == 200
+    models = recorded.home / "models"
+    assert {path: (models / "manifests" / path).read_text() for path in theirs["manifests"]} == theirs["manifests"]
+    assert {name: (models / "blobs" / name).read_text() for name in theirs["blobs"]} == theirs["blobs"]
+    ids = {each["name"]: each["digest"] for each in http.get("/api/tags").json()["models"]}
+    for path, manifest in theirs["manifests"].items():
+        name = ModelName(*path.split("/")).shortest
+        assert ids[name] == hashlib.sha256(manifest.encode()).hexdigest()
 
 
 def test_every_exception_is_a_row() -> None:
