@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,12 +16,13 @@ from typing import Final
 from llmsite.engine.supervisor import Lease, Supervisor
 from llmsite.engine.wire import Done, LogprobInfo, Piece, Reading, Sampling, Started, TokenInfo
 from llmsite.inference.leasing import Leasing
-from llmsite.inference.prompts import PromptMaker, chat_job, generate_job
+from llmsite.inference.prompts import Prompt, PromptMaker, chat_job, generate_job
 from llmsite.inference.resolver import Model, Resolver
 from llmsite.inspector.pool import InspectorPool
 from llmsite.parsers.base import Delta, OutputParser
 from llmsite.parsers.select import select_parser
 from llmsite.prompt.chat import find_prefill
+from llmsite.prompt.media import is_audio
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Chunk, Logprob, Metrics, Phase, Reply, RunningModels, TokenCount, TokenLogprob
 from llmsite.types.errors import Canceled, EngineError, InvalidRequest, MissingCapability, ModelNotFound
@@ -33,6 +34,9 @@ Asked = GenerateRequest | ChatRequest
 
 _MAX_TOP_LOGPROBS: Final = 20
 _LEVELS: Final = ("high", "medium", "low", "max")
+_FORMAT: Final = "structured output"
+_ONLY_IN_PROMPTS: Final = frozenset({"tools", "vision", "audio"})
+"""What prompts show and no answer heeds yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +142,29 @@ class Pipeline:
         load_ns = time.perf_counter_ns() - call.started_ns
         prompt = await self._prompt(call, lease)
         if call.request.debug_render_only:
-            yield Chunk(rendered=prompt)
+            yield Chunk(rendered=prompt.text, num_images=prompt.num_images)
             return
-        async with aclosing(_generate(call, lease, prompt)) as events:
-            async for reply in _read(events, call, _parser(call, prompt), load_ns):
+        async with aclosing(_generate(call, lease, prompt.text)) as events:
+            async for reply in _read(events, call, _parser(call, prompt.text), load_ns):
                 yield reply
 
-    async def _prompt(self, call: _Call, lease: Lease) -> str:
-        request = call.request
+    async def _prompt(self, call: _Call, lease: Lease) -> Prompt:
+        request, has_projector = call.request, bool(call.model.stored.projector_paths)
         if isinstance(request, ChatRequest):
             job = chat_job(request, call.model, call.think)
-            return await self._prompts.make(job, lease, cuts_history=request.truncate)
+            return await self._prompts.make(job, lease, cuts_history=request.truncate, has_projector=has_projector)
         if request.raw:
-            return self._prompts.check_raw(request.prompt)
+            return replace(self._prompts.check_raw(request.prompt), num_images=len(request.images))
         job = generate_job(request, call.model, call.think)
         cuts_history = request.truncate and not request.suffix and not request.template
-        text = await self._prompts.make(job, lease, cuts_history=cuts_history, is_foreign=bool(request.template))
-        return await lease.detokenize(request.context) + text if request.context else text
+        prompt = await self._prompts.make(
+            job, lease, cuts_history=cuts_history, is_foreign=bool(request.template), has_projector=has_projector
+        )
+        if request.suffix:
+            prompt = replace(prompt, num_images=len(request.images))
+        if request.context:
+            prompt = replace(prompt, text=await lease.detokenize(request.context) + prompt.text)
+        return prompt
 
 
 def _generate(call: _Call, lease: Lease, prompt: str) -> AsyncGenerator[Started | Reading | Piece | Done, None]:
@@ -287,18 +297,37 @@ def _resolve_think(request: Asked, model: Model) -> Think:
 
 
 def _check_capabilities(request: Asked, model: Model) -> None:
-    """Refuse what the model lacks (catalogue 2.3); tools, images and formats are answered by no model yet."""
+    """Refuse what the model lacks (catalogue 2.3). What no answer heeds yet is refused whatever the model, but for its prompt."""
     if "completion" not in model.capabilities:
         word = "chat" if isinstance(request, ChatRequest) else "generate"
         raise MissingCapability(f'"{request.model}" does not support {word}')
-    missing = []
-    if isinstance(request, ChatRequest):
-        missing += ["tools"] * bool(request.tools)
-        missing += ["vision"] * any(message.images for message in request.messages)
-    else:
-        missing += ["insert"] * (bool(request.suffix) and "insert" not in model.capabilities)
-        missing += ["vision"] * bool(request.images)
-    if request.format:
-        missing.append("structured output")
+    able = {*model.capabilities, _FORMAT} if request.debug_render_only else {*model.capabilities} - _ONLY_IN_PROMPTS
+    missing = [each for each in _needs(request, model) if each not in able]
     if missing:
         raise MissingCapability(f"{model.full_name} does not support " + "\n".join(missing))
+
+
+def _needs(request: Asked, model: Model) -> Iterator[str]:
+    """Capabilities beside completion that the request asks for, in the order of Ollama's error."""
+    if isinstance(request, ChatRequest) and request.tools:
+        yield "tools"
+    if isinstance(request, GenerateRequest) and request.suffix:
+        yield "insert"
+    are_sounds = {is_audio(each) for each in _media(request, model)}
+    if False in are_sounds:
+        yield "vision"
+    if True in are_sounds:
+        yield "audio"
+    if request.format:
+        yield _FORMAT
+
+
+def _media(request: Asked, model: Model) -> Iterator[bytes]:
+    """Images and sounds of a request and of the history that comes with the model; none where nothing is asked."""
+    if _is_empty(request):
+        return
+    yield from (image for message in model.stored.messages for image in message.images)
+    if isinstance(request, ChatRequest):
+        yield from (image for message in request.messages for image in message.images)
+    else:
+        yield from request.images

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from llmsite.inference.resolver import Model
 from llmsite.inspector.pool import InspectorPool
 from llmsite.prompt import chat
 from llmsite.prompt.job import CHATML, PLAIN, RenderJob, TemplateKind
+from llmsite.prompt.media import MarkPlace, count_media
 from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.types.errors import EngineError, RequestTooLarge, TemplateError, TemplateLimit
 from llmsite.types.gotext import go_quote
@@ -19,6 +20,8 @@ from llmsite.types.request import ChatRequest, GenerateRequest, Think, TokenizeR
 
 _SPARE_TOKENS: Final = 8
 """What a tokenizer may add to one token a byte: BOS, a leading space."""
+_IMAGE_TOKENS: Final = 768
+"""What an image counts while history is cut, if a projector reads it (catalogue 5.5)."""
 
 
 class Counter(Protocol):
@@ -31,6 +34,14 @@ class Counter(Protocol):
     async def count_tokens(self, texts: tuple[str, ...]) -> list[int]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt's text, and how many images it names."""
+
+    text: str
+    num_images: int = 0
+
+
 class PromptMaker:
     """Makes prompts within `limits`."""
 
@@ -38,22 +49,25 @@ class PromptMaker:
         self._inspector = inspector
         self._limits = limits
 
-    def check_raw(self, prompt: str) -> str:
+    def check_raw(self, prompt: str) -> Prompt:
         """A prompt that no template makes. Raises `RequestTooLarge`."""
         if len(prompt) > self._limits.prompt_bytes:
             raise self._too_large()
-        return prompt
+        return Prompt(prompt)
 
-    async def make(self, job: RenderJob, lease: Counter, *, cuts_history: bool, is_foreign: bool = False) -> str:
-        """The prompt's text. `cuts_history`: oldest messages go until it fits the context; the last one stays in any case.
+    async def make(
+        self, job: RenderJob, lease: Counter, *, cuts_history: bool, is_foreign: bool = False, has_projector: bool = False
+    ) -> Prompt:
+        """The prompt. `cuts_history`: oldest messages go until it fits the context; the last one stays in any case.
 
         Raises `TemplateError`, `RequestTooLarge`.
         """
         self._check_size(job)
-        text = await self._inspector.render(job, is_foreign=is_foreign)
-        if cuts_history and not await _fits(text, lease):
-            text = await self._cut(job, lease, text)
-        return _without_bos(text, lease)
+        room = _Room(lease, _IMAGE_TOKENS if has_projector else 0)
+        prompt = await self._render(job, is_foreign=is_foreign)
+        if cuts_history and not await room.fits(prompt):
+            prompt = await self._cut(job, room, prompt)
+        return replace(prompt, text=_without_bos(prompt.text, lease))
 
     async def count(self, job: RenderJob, lease: Counter) -> int:
         """Tokens of the whole conversation, BOS included."""
@@ -61,31 +75,34 @@ class PromptMaker:
         text = _without_bos(await self._inspector.render(job), lease)
         return await _count(text, lease)
 
-    async def _cut(self, job: RenderJob, lease: Counter, too_long: str) -> str:
+    async def _render(self, job: RenderJob, *, is_foreign: bool = False) -> Prompt:
+        return Prompt(await self._inspector.render(job, is_foreign=is_foreign), count_media(job.messages))
+
+    async def _cut(self, job: RenderJob, room: _Room, too_long: Prompt) -> Prompt:
         """The longest history that fits. Tokens grow with messages, so halving finds what dropping one at a time would.
 
         A start that the template refuses (some want a question first) counts as the next one.
         """
         starts = chat.cuts(job.messages)
         low, high = 0, len(starts) - 1
-        fitting: str | None = None
+        fitting: Prompt | None = None
         while high - low > 1:
             middle = (low + high) // 2
-            text = await self._render_from(job, starts[middle])
-            if text is None and middle + 1 < high:
+            prompt = await self._render_from(job, starts[middle])
+            if prompt is None and middle + 1 < high:
                 middle += 1
-                text = await self._render_from(job, starts[middle])
-            if text is not None and await _fits(text, lease):
-                high, fitting = middle, text
+                prompt = await self._render_from(job, starts[middle])
+            if prompt is not None and await room.fits(prompt):
+                high, fitting = middle, prompt
             else:
                 low = middle
         if fitting is None and high > 0:
-            return await self._inspector.render(replace(job, messages=chat.cut(job.messages, starts[high])))
+            return await self._render(replace(job, messages=chat.cut(job.messages, starts[high])))
         return fitting or too_long
 
-    async def _render_from(self, job: RenderJob, start: int) -> str | None:
+    async def _render_from(self, job: RenderJob, start: int) -> Prompt | None:
         try:
-            return await self._inspector.render(replace(job, messages=chat.cut(job.messages, start)))
+            return await self._render(replace(job, messages=chat.cut(job.messages, start)))
         except TemplateLimit:
             raise
         except TemplateError:
@@ -100,10 +117,18 @@ class PromptMaker:
         return RequestTooLarge(f"the prompt is longer than {self._limits.prompt_bytes} bytes")
 
 
-async def _fits(text: str, lease: Counter) -> bool:
-    if len(text.encode()) + _SPARE_TOKENS <= lease.num_ctx:
-        return True  # no token is shorter than a byte, so there is nothing to count
-    return await _count(text, lease) <= lease.num_ctx
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The context that a prompt must fit, where each of its images takes `image_tokens`."""
+
+    lease: Counter
+    image_tokens: int
+
+    async def fits(self, prompt: Prompt) -> bool:
+        room = self.lease.num_ctx - prompt.num_images * self.image_tokens
+        if len(prompt.text.encode()) + _SPARE_TOKENS <= room:
+            return True  # no token is shorter than a byte, so there is nothing to count
+        return await _count(prompt.text, self.lease) <= room
 
 
 async def _count(text: str, lease: Counter) -> int:
@@ -129,10 +154,12 @@ def generate_job(request: GenerateRequest, model: Model, think: Think) -> Render
     job = _job(kind, source, model, think)
     if request.suffix:
         return replace(job, prompt=request.prompt, suffix=request.suffix)
+    marks: MarkPlace = "none" if request.template or kind == "renderer" else "before"
     system = request.system or model.stored.system
     messages = (Message("system", system),) if system else ()
     history = () if request.context else model.stored.messages
-    return replace(job, messages=(*messages, *history, Message("user", request.prompt)))
+    question = Message("user", request.prompt, images=request.images)
+    return replace(job, messages=_without_bytes((*messages, *history, question)), marks=marks)
 
 
 def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think) -> RenderJob:
@@ -144,7 +171,11 @@ def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think)
     if model.family == "qwen3" or model.stored.name.model == "deepseek-r1":
         messages = chat.without_thoughts(messages)
     tools = request.tools if isinstance(request, ChatRequest) else ()
-    return replace(_job(kind, source, model, think), messages=_without_images(messages, kind), tools=tools)
+    return replace(_job(kind, source, model, think), messages=_without_bytes(messages), tools=tools, marks=_CHAT_MARKS[kind])
+
+
+_CHAT_MARKS: Final[dict[TemplateKind, MarkPlace]] = {"go": "before", "jinja": "behind", "renderer": "none"}
+"""Where a conversation names its images."""
 
 
 def _template(model: Model, fallback: str, fallback_kind: TemplateKind) -> tuple[TemplateKind, str]:
@@ -161,9 +192,6 @@ def _job(kind: TemplateKind, source: str, model: Model, think: Think) -> RenderJ
     return RenderJob(kind, source, think=think, think_tags=model.think_tags, bos_text=facts.bos_text, eos_text=facts.eos_text)
 
 
-def _without_images(messages: Sequence[Message], kind: TemplateKind) -> tuple[Message, ...]:
-    """Messages without the bytes of their images. A renderer counts them, so it gets empty ones."""
-    return tuple(
-        replace(message, images=(b"",) * len(message.images) if kind == "renderer" else ()) if message.images else message
-        for message in messages
-    )
+def _without_bytes(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Messages whose images are empty: who makes prompts only counts them."""
+    return tuple(replace(message, images=(b"",) * len(message.images)) if message.images else message for message in messages)

@@ -94,7 +94,7 @@ def go_message(message: Message) -> Struct:
         "Role": message.role,
         "Content": message.content,
         "Thinking": message.thinking,
-        "Images": [],
+        "Images": list(message.images),
         "ToolCalls": JsonList(_go_call(call) for call in message.tool_calls),
         "ToolName": message.tool_name,
         "ToolCallID": message.tool_call_id,

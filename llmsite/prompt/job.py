@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from llmsite.prompt.media import MarkPlace
 from llmsite.types.message import Message, Tool
 from llmsite.types.request import Think
 
@@ -24,9 +25,10 @@ PLAIN: Final = "{{ .Prompt }}"
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """One prompt to make. With `suffix` only `prompt` and `suffix` count, otherwise only `messages` (not their images).
+    """One prompt to make. With `suffix` only `prompt` and `suffix` count, otherwise only `messages`.
 
-    `source` is the template's text, or the renderer's name; renderers count the images of each message, whatever they hold.
+    `source` is the template's text, or the renderer's name. Images of messages are counted, whatever they hold; `marks` says
+    where the text names them (renderers have places of their own).
     `think` is resolved: None where the model does not think. `think_tags` are the model's; they close a prefilled thought.
     """
 
@@ -40,3 +42,4 @@ class RenderJob:
     think_tags: tuple[str, str] | None = None
     bos_text: str = ""
     eos_text: str = ""
+    marks: MarkPlace = "none"

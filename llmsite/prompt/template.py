@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -11,6 +11,7 @@ from llmsite.prompt import chat
 from llmsite.prompt.gotemplate import GoTemplate
 from llmsite.prompt.jinja import JinjaTemplate, load_everything
 from llmsite.prompt.job import RenderJob
+from llmsite.prompt.media import mark_media
 from llmsite.prompt.renderers.table import RENDERERS
 from llmsite.types.errors import TemplateLimit
 from llmsite.types.limits import Limits
@@ -38,6 +39,7 @@ class Renderer:
         return text
 
     def _text(self, job: RenderJob) -> str:
+        job = replace(job, messages=mark_media(job.messages, job.marks))
         match job.kind:
             case "go":
                 return self._render_go(job)
@@ -63,7 +65,7 @@ class Renderer:
         template = _cached(self._jinja, job.source, lambda: JinjaTemplate(job.source, self._limits))
         prefill = chat.find_prefill(job.messages)
         messages = job.messages[:-1] if prefill else job.messages
-        text = template.render(_without_images(messages), job.tools, job.think, bos_text=job.bos_text, eos_text=job.eos_text)
+        text = template.render(messages, job.tools, job.think, bos_text=job.bos_text, eos_text=job.eos_text)
         return _continue(text, prefill, job.think_tags) if prefill else text
 
 
@@ -77,10 +79,6 @@ def _continue(text: str, prefill: Message, tags: tuple[str, str] | None) -> str:
         return text + prefill.content
     start = text if is_open else f"{text}{opening}\n"
     return f"{start}{prefill.thinking}\n{closing}\n\n{prefill.content}"
-
-
-def _without_images(messages: Sequence[Message]) -> list[Message]:
-    return [replace(message, images=()) if message.images else message for message in messages]
 
 
 def _cached(cache: OrderedDict[str, T], source: str, make: Callable[[], T]) -> T:

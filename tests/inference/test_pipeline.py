@@ -132,6 +132,66 @@ async def test_load_and_unload(machine: Machine, empty: Any) -> None:
     assert (await machine.client.ps()).models == ()
 
 
+SEEN = (Message("user", "what?", images=(b"png", b"png")),)
+PROMPTS: dict[str, tuple[ChatRequest | GenerateRequest, str, int]] = {
+    "5.6 chat": (chat(model="starter-see", messages=SEEN, think=False), "<|im_start|>user\nwhat?[img-0][img-1]<|im_end|>\n", 2),
+    "5.6 generate": (
+        generate(model="starter-see", prompt="what?", images=(b"png",)),
+        "<|im_start|>user\n[img-0]what?<|im_end|>\n",
+        1,
+    ),
+    "5.6 generate replaces": (
+        generate(model="starter-see", prompt="what [img]?", images=(b"png",)),
+        "<|im_start|>user\nwhat [img-0]?<|im_end|>\n",
+        1,
+    ),
+    "5.6 raw": (generate(model="starter-see", prompt="what [img-0]?", images=(b"png",), raw=True), "what [img-0]?", 1),
+    "5.6 template of the request": (
+        generate(model="starter-see", prompt="what?", images=(b"png",), template="{{ .Prompt }}!"),
+        "what?!",
+        1,
+    ),
+    "format": (chat(format="json", think=False), "<|im_start|>user\nWhat is 17 + 25?<|im_end|>\n", 0),
+}
+
+
+@pytest.mark.parametrize(("request_", "start", "num_images"), PROMPTS.values(), ids=PROMPTS)
+async def test_prompts_are_made_of_what_no_answer_heeds_yet(
+    machine: Machine, request_: ChatRequest | GenerateRequest, start: str, num_images: int
+) -> None:
+    last = (await ask(machine, replace(request_, debug_render_only=True))).last
+    assert last.rendered is not None
+    assert last.rendered.startswith(start)
+    assert last.num_images == num_images
+
+
+NOT_EVEN_PROMPTS: dict[str, tuple[ChatRequest | GenerateRequest, str]] = {
+    "2.3 tools": (
+        chat(model="starter-legacy", tools=(TOOL,)),
+        "registry.ollama.ai/library/starter-legacy:latest does not support tools",
+    ),
+    "2.3 vision": (chat(messages=(PICTURE,)), f"{FULL} does not support vision"),
+    "2.3 audio": (generate(images=(b"ID3\x04",)), f"{FULL} does not support audio"),
+    "2.3 several": (
+        chat(model="starter-legacy", tools=(TOOL,), messages=(replace(PICTURE, images=(b"ID3", b"png")),)),
+        "registry.ollama.ai/library/starter-legacy:latest does not support tools\nvision\naudio",
+    ),
+}
+
+
+@pytest.mark.parametrize(("request_", "text"), NOT_EVEN_PROMPTS.values(), ids=NOT_EVEN_PROMPTS)
+async def test_prompts_are_refused_where_the_model_is_unable(
+    machine: Machine, request_: ChatRequest | GenerateRequest, text: str
+) -> None:
+    with pytest.raises(MissingCapability) as caught:
+        await ask(machine, replace(request_, debug_render_only=True))
+    assert str(caught.value) == text
+
+
+async def test_2_5_a_model_is_loaded_whatever_it_is_shown(machine: Machine) -> None:
+    assert (await ask(machine, generate(prompt="", images=(b"png",)))).last.done_reason == "load"
+
+
 async def test_phases_come_before_the_first_word_and_tell_the_digest(machine: Machine) -> None:
     await ask(machine, chat(messages=(), keep_alive=0))
     replies = [reply async for reply in machine.client.chat(chat())]

@@ -96,7 +96,29 @@ async def test_old_messages_go_until_it_fits(talk: list[Message], limit: int, ex
 
 async def make(job: RenderJob, lease: WordCounter, *, inspector: InProcess | None = None, cuts_history: bool = True) -> str:
     maker = PromptMaker(cast("InspectorPool", inspector or InProcess()), Limits())
-    return await maker.make(job, lease, cuts_history=cuts_history)
+    return (await maker.make(job, lease, cuts_history=cuts_history)).text
+
+
+PICTURES = tuple(Message("user", f"w{number}", images=(b"",)) for number in range(4))
+
+
+@pytest.mark.parametrize(
+    ("num_ctx", "has_projector", "expected"),
+    [
+        (4 * 768 + 4, True, "[img-0]w0 [img-1]w1 [img-2]w2 [img-3]w3"),
+        (4 * 768 + 3, True, "[img-0]w1 [img-1]w2 [img-2]w3"),
+        (2 * 768 + 2, True, "[img-0]w2 [img-1]w3"),
+        (767, True, "[img-0]w3"),
+        (4, False, "[img-0]w0 [img-1]w1 [img-2]w2 [img-3]w3"),
+        (2, False, "[img-0]w2 [img-1]w3"),
+    ],
+    ids=["all fit", "one token short", "5.6 numbered over kept messages", "the last stays", "no projector", "no projector, cut"],
+)
+async def test_5_5_an_image_takes_768_tokens_if_a_projector_reads_it(num_ctx: int, has_projector: bool, expected: str) -> None:
+    maker = PromptMaker(cast("InspectorPool", InProcess()), Limits())
+    job = RenderJob("jinja", "{% for m in messages %}{{ m.content }} {% endfor %}", PICTURES, marks="before")
+    prompt = await maker.make(job, WordCounter(num_ctx), cuts_history=True, has_projector=has_projector)
+    assert (prompt.text.rstrip(), prompt.num_images) == (expected, expected.count("img"))
 
 
 LONG = tuple(message("user" if n % 2 == 0 else "assistant", f"w{n} " * (1 + n % 7)) for n in range(41))

@@ -29,7 +29,7 @@ BASE = StoredModel(
     manifest=Manifest(Layer(CONFIG, "sha256:" + "0" * 64, 1), ()),
     is_pulled=False,
     config=ModelConfig(model_format="gguf", model_family="llama"),
-    modified_at=0.0,
+    modified_ns=0,
     model_path=Path("/nowhere"),
     model_digest="",
 )
@@ -114,10 +114,25 @@ def test_5_1_gemma4_is_small_or_large(name: str, size: str, renderer: str) -> No
     assert asked.template_source == renderer
 
 
-def test_a_renderer_counts_images_and_does_not_get_them() -> None:
-    seen = Message("user", "U", images=(b"png", b"jpeg"))
-    assert chat(model("renderer", config={"renderer": "qwen3.5"}), seen).messages == (Message("user", "U", images=(b"", b"")),)
-    assert chat(model("jinja"), seen).messages == (USER,)
+RENDERED = model("renderer", config={"renderer": "qwen3.5"})
+PLACES = {
+    "chat by Go": (model("go", template=GO), "before", "before"),
+    "chat by Jinja": (model("jinja"), "behind", "before"),
+    "chat without a template": (model(jinja=None), "behind", "before"),
+    "chat by a renderer": (RENDERED, "none", "none"),
+}
+
+
+@pytest.mark.parametrize(("asked", "in_chat", "in_generate"), PLACES.values(), ids=[f"5.6 {row}" for row in PLACES])
+def test_images_are_counted_and_marked_where_ollama_does(asked: Model, in_chat: str, in_generate: str) -> None:
+    chatted = chat(asked, Message("user", "U", images=(b"png", b"jpeg")))
+    assert (chatted.messages, chatted.marks) == ((Message("user", "U", images=(b"", b"")),), in_chat)
+    generated = generate(asked, images=(b"png",))
+    assert (generated.messages, generated.marks) == ((Message("user", "P", images=(b"",)),), in_generate)
+
+
+def test_2_5_a_template_of_the_request_marks_its_own_images() -> None:
+    assert generate(model("go", template=GO), template="{{ .Prompt }}", images=(b"png",)).marks == "none"
 
 
 TOLD = model("jinja", system="S", messages=(Message("user", "u"), Message("assistant", "a")))
