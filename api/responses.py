@@ -41,13 +41,13 @@ def timestamp(ns: int) -> str:
     return f"{_utc_second(seconds)}{_fraction(rest)}Z"
 
 
-def local_timestamp(seconds: float) -> str:
-    """RFC 3339 with this machine's offset, for times of files and expiries. `seconds` since 1970."""
-    whole = math.floor(seconds)
-    moment = datetime.fromtimestamp(whole, UTC).astimezone()
+def local_timestamp(ns: int) -> str:
+    """RFC 3339 with this machine's offset, for times of files and expiries. `ns` is nanoseconds since 1970."""
+    seconds, rest = divmod(ns, _NANOSECONDS)
+    moment = datetime.fromtimestamp(seconds, UTC).astimezone()
     offset = moment.strftime("%z")
     zone = "Z" if offset == "+0000" else f"{offset[:3]}:{offset[3:5]}"
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(int((seconds - whole) * _NANOSECONDS))}{zone}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{_fraction(rest)}{zone}"
 
 
 def _fraction(ns: int) -> str:
@@ -209,7 +209,7 @@ def installed_model(model: InstalledModel) -> bytes:
     frame = {
         "name": model.name,
         "model": model.name,
-        "modified_at": local_timestamp(model.modified_at),
+        "modified_at": local_timestamp(model.modified_ns),
         "size": model.size_bytes,
         "digest": model.digest,
         "details": details(model.details, with_sizes=True),
@@ -227,7 +227,7 @@ def running_model(model: RunningModel, now: float) -> dict[str, Any]:
         "size": model.size_bytes,
         "digest": model.digest,
         "details": details(replace(model.details, parent_model=""), with_sizes=False),
-        "expires_at": local_timestamp(expires_at),
+        "expires_at": local_timestamp(int(expires_at * _NANOSECONDS)),
         "size_vram": model.size_vram_bytes,
         "context_length": model.num_ctx,
     }

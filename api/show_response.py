@@ -42,7 +42,7 @@ def _frame(shown: ShownModel, basename: str) -> dict[str, Any]:
         "projector_info": shown.projector.metadata if shown.projector else None,
         "tensors": shown.listing.tensors,
         "capabilities": list(shown.capabilities),
-        "modified_at": local_timestamp(shown.modified_at),
+        "modified_at": local_timestamp(shown.modified_ns),
         "requires": shown.requires,
     }
     return {key: value for key, value in frame.items() if value}

@@ -141,7 +141,7 @@ def _read_facts(models: Iterable[StoredModel], patience_seconds: float) -> dict[
 
     Those for which there was no time are left out.
     """
-    newest = sorted(models, key=lambda model: model.modified_at, reverse=True)
+    newest = sorted(models, key=lambda model: model.modified_ns, reverse=True)
     wanted = list(dict.fromkeys(digest for model in newest for digest in sorted(_gguf_digests(model.manifest))))
     known = known_facts(wanted)
     asked: list[str] = []

@@ -28,11 +28,11 @@ from models_app.models import Model
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model as lists show it. `name` is the shortest form with its tag, `digest` 64 hex, `modified_at` seconds since 1970."""
+    """A model as lists show it. `name` is the shortest form with its tag, `digest` 64 hex, `modified_ns` is since 1970."""
 
     name: str
     digest: str
-    modified_at: float
+    modified_ns: int
     size_bytes: int
     details: ModelDetails
     capabilities: tuple[str, ...]
@@ -52,7 +52,7 @@ class ShownModel:
     listing: GgufListing
     projector: GgufListing | None
     capabilities: tuple[str, ...]
-    modified_at: float
+    modified_ns: int
     requires: str
 
 
@@ -70,7 +70,7 @@ def list_models_now() -> list[InstalledModel]:
         InstalledModel(
             name=ModelName(*name).shortest,
             digest=digest,
-            modified_at=manifest_ns / 1e9,
+            modified_ns=manifest_ns,
             size_bytes=size_bytes,
             details=from_builtins(details, ModelDetails),
             capabilities=tuple(capabilities),
@@ -123,7 +123,7 @@ async def show_model(
         listing=listing,
         projector=projector,
         capabilities=model.capabilities,
-        modified_at=stored.modified_at,
+        modified_ns=stored.modified_ns,
         requires=stored.config.requires,
     )
 

@@ -136,7 +136,7 @@ class ModelStore:
             self.blobs.require_space(len(data))
             file = self.manifests.write(replaced.name if replaced else name, data)
             # as it was written: it may be gone again as soon as others get the lock
-            model = replace(model, name=file.name, modified_at=file.modified_ns / 1e9)
+            model = replace(model, name=file.name, modified_ns=file.modified_ns)
             self._known[file.path] = _Known(file, read, model, is_settled=False)
         if self.prunes and old - manifest.digests:
             with self.manifests.locked(exclusive=True):

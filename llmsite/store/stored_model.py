@@ -52,7 +52,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What a manifest and its small blobs say. `digest` is 64 hex; `modified_at` is seconds since 1970.
+    """What a manifest and its small blobs say. `digest` is 64 hex; `modified_ns` is nanoseconds since 1970.
 
     `is_pulled`: the manifest came from a registry. Those that are written here or by Ollama end in a newline (catalogue 10.2).
     """
@@ -62,7 +62,7 @@ class StoredModel:
     manifest: Manifest
     is_pulled: bool
     config: ModelConfig
-    modified_at: float
+    modified_ns: int
     model_path: Path
     model_digest: str
     projector_paths: tuple[Path, ...] = ()
@@ -112,7 +112,7 @@ def resolve(file: ManifestFile, read: ReadManifest, blobs: BlobStore) -> StoredM
         manifest=read.manifest,
         is_pulled=read.is_pulled,
         config=_decode(_read_text(file.name, read.manifest.config, blobs), ModelConfig, "config"),
-        modified_at=file.modified_ns / 1e9,
+        modified_ns=file.modified_ns,
         model_path=blobs.path(weights.digest),
         model_digest=weights.digest,
         projector_paths=tuple(blobs.path(layer.digest) for layer in layers.get(media.PROJECTOR, ())),

@@ -108,7 +108,7 @@ def test_a_local_time_has_an_offset(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
-        assert local_timestamp(1_767_312_245.5) == "2026-01-02T05:34:05.5+05:30"
+        assert local_timestamp(1_767_312_245_500_000_000) == "2026-01-02T05:34:05.5+05:30"
     finally:
         monkeypatch.undo()
         time.tzset()

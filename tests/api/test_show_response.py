@@ -24,7 +24,7 @@ FULL = ShownModel(
     listing=INFO,
     projector=GgufListing(msgspec.Raw(b'{"b":2}'), msgspec.Raw(b"[]")),
     capabilities=("completion",),
-    modified_at=0.0,
+    modified_ns=0,
     requires="0.14.0",
 )
 BARE = ShownModel("", "", "", "", (), (), ModelDetails(), INFO, None, (), 0.0, "")

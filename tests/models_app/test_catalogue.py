@@ -84,7 +84,14 @@ def test_models_are_listed_newest_first(store: ModelStore) -> None:
         add(store, name)
         os.utime(store.root / "manifests/registry.ollama.ai/library" / name / "latest", (1000 - age, 1000 - age))
     assert names() == ["new:latest", "middle:latest", "old:latest"]
-    assert services.list_models_now()[0].modified_at == 1000
+    assert services.list_models_now()[0].modified_ns == 1000 * 10**9
+
+
+def test_2_13_the_time_of_a_model_is_its_manifest_s_to_the_nanosecond(store: ModelStore) -> None:
+    add(store, "m")
+    os.utime(store.root / "manifests/registry.ollama.ai/library/m/latest", ns=(0, 1_795_656_626_103_671_697))
+    (model,) = services.list_models_now()
+    assert ".103671697" in json.loads(installed_model(model))["modified_at"]
 
 
 async def async_names() -> list[str]:

@@ -15,4 +15,4 @@ def list_models(store: ModelStore) -> list[StoredModel]:
     for file in store.manifests.files():
         with suppress(LlmsiteError):
             models.append(store.load(file))
-    return sorted(models, key=lambda model: model.modified_at, reverse=True)
+    return sorted(models, key=lambda model: model.modified_ns, reverse=True)
