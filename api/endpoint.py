@@ -10,7 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from api.errors import JSON, error_response, internal_error
-from llmsite.accounts.authorize import Principal
+from api.streams import GeneratorResponse
+from llmsite.accounts.authorize import ANONYMOUS, Action, Principal, action_of
+from llmsite.accounts.revocation import Use
 from llmsite.types.codec import go_json
 from llmsite.types.errors import LlmsiteError
 
@@ -24,7 +26,7 @@ def endpoint(*methods: str, to_response: ToResponse = error_response) -> Callabl
     """A REST view for these methods. HEAD gets the headers of GET; other methods a 405 that lists these (catalogue 14.3).
 
     Errors of `types/errors.py` become what `to_response` makes of them, whatever else is raised a 500 with a number and a log
-    line.
+    line. A caller who loses the right meanwhile gets no more of the answer.
     """
 
     def decorate(view: View) -> View:
@@ -49,12 +51,23 @@ async def _respond(
 ) -> HttpResponseBase:
     if request.method not in methods:
         return method_not_allowed(methods)
-    try:
-        return await view(request, *args, **kwargs)
-    except LlmsiteError as error:
-        return to_response(error)
-    except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
-        return to_response(internal_error(error))
+    with _use_of(request) as use:
+        try:
+            response = await use.hold(view(request, *args, **kwargs))
+        except LlmsiteError as error:
+            return to_response(error)
+        except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
+            return to_response(internal_error(error))
+    if isinstance(response, GeneratorResponse):
+        response.hold_by(use)
+    return response
+
+
+def _use_of(request: HttpRequest) -> Use:
+    """The right that the middleware let this request in by."""
+    match = request.resolver_match
+    action = action_of(match.view_name, request.method or "") if match else None
+    return Use(getattr(request, "principal", ANONYMOUS), action or Action.MANAGE)
 
 
 def queue_key(request: HttpRequest) -> str:

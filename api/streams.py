@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from api.errors import JSON, PLAIN_JSON, body_of, error_response, internal_error
 from api.responses import Writer, join
+from llmsite.accounts.revocation import RightEnded, Use
 from llmsite.types.chunk import Chunk, Phase
 from llmsite.types.errors import EngineError, LlmsiteError, LoadFailed, LoadTimeout
 
@@ -32,12 +33,21 @@ class GeneratorResponse(StreamingHttpResponse):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.frames
 
+    def hold_by(self, use: Use) -> None:
+        """Let the body flow only as long as the caller has the right to it; then the connection breaks."""
+        self.frames = _held(self.frames, use)
+
 
 class NdjsonResponse(GeneratorResponse):
     """Lines of JSON as they come."""
 
     def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
         super().__init__(frames, content_type=NDJSON)
+
+    def hold_by(self, use: Use) -> None:
+        """As above, but there is room for a last line that says why."""
+        super().hold_by(use)
+        self.frames = _with_last_line(self.frames)
 
 
 async def answer(replies: Replies, writer: Writer, *, stream: bool) -> HttpResponseBase:
@@ -81,6 +91,26 @@ async def _frames(first: Chunk, replies: Replies, writer: Writer) -> AsyncGenera
             yield body_of(error) + b"\n"
         except Exception as error:  # noqa: BLE001 - the outermost turn of a stream: logged, and the caller is told
             yield body_of(internal_error(error)) + b"\n"
+
+
+async def _held(frames: AsyncGenerator[bytes, None], use: Use) -> AsyncGenerator[bytes, None]:
+    async with aclosing(frames):
+        with use:
+            while True:
+                try:
+                    frame = await use.hold(anext(frames))
+                except StopAsyncIteration:
+                    return
+                yield frame
+
+
+async def _with_last_line(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(frames):
+        try:
+            async for frame in frames:
+                yield frame
+        except RightEnded as error:
+            yield body_of(error) + b"\n"
 
 
 def _comes_from_a_job(error: LlmsiteError) -> bool:

@@ -50,9 +50,11 @@ def add(connection: Connection) -> None:
 
 
 def remove(connection: Connection) -> None:
+    global _checker
     _open.discard(connection)
     if not _open and _checker is not None:
         _checker.cancel()
+        _checker = None  # a socket that comes before it has noticed needs another one
 
 
 def count() -> int:

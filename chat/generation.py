@@ -12,6 +12,7 @@ import contextvars
 import logging
 from collections.abc import Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
@@ -24,6 +25,9 @@ from chat import connections, history
 from chat.answer import AnswerLog, AnswerView, view_of_row
 from chat.models import Conversation, Message, State
 from llmsite import backend
+from llmsite.accounts.authorize import Action, Principal
+from llmsite.accounts.models import User
+from llmsite.accounts.revocation import Use
 from llmsite.types.chunk import Chunk
 from llmsite.types.errors import LlmsiteError
 
@@ -118,7 +122,8 @@ async def _run(log: AnswerLog) -> None:
     log.has_begun = True
     try:
         if log.end_state is None:
-            await _converse(log)
+            with _use_of(log):
+                await _converse(log)
         state, error = log.end_state or State.FAILED, ""
         if log.end_state is None:
             error = "The model stopped in the middle of its answer. Please try again."
@@ -133,6 +138,11 @@ async def _run(log: AnswerLog) -> None:
         state, error = State.FAILED, _FAULT
     log.finish(state, timezone.now(), error)
     _changed(log, is_urgent=True)
+
+
+def _use_of(log: AnswerLog) -> Use:
+    """An answer is stopped when its owner may no longer chat."""
+    return Use(Principal("user", User(pk=log.owner_id)), Action.CHAT, on_end=partial(stop, log.message_id))
 
 
 async def _converse(log: AnswerLog) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 from llmsite.types.limits import MIB
 from tests.conftest import Site, start_site
 from tests.inference.stock import read_rows
+from tests.registry.fake_registry import Handler, running_registry
 
 pytestmark = pytest.mark.process
 
@@ -163,3 +166,25 @@ def test_pushing_needs_a_right(serve: Site) -> None:
     reply = httpx.post(f"{serve.url}/api/push", json={"model": "starter"})
     assert reply.status_code == 401
     assert "API key" in reply.json()["error"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_rule_6_an_answer_ends_when_its_key_is_removed(site: Site, key: str, stream: bool) -> None:
+    """The key is removed by another process, as an administrator does it; the fixture has made the account."""
+    mine = site.llmsite("key", "add", "alice", "--scope", "models:write").stdout.strip()
+    with running_registry() as registry, ThreadPoolExecutor() as pool:
+        asked = threading.Event()
+
+        def silence(handler: Handler) -> None:
+            asked.set()
+            handler.registry.closing.wait()
+
+        registry.script(silence, path="/v2/", times=100)
+        body = {"name": f"{registry.host}/library/never", "insecure": True, "stream": stream}
+        sent = {"Authorization": f"Bearer {mine}"}
+        answer = pool.submit(httpx.post, f"{site.url}/api/pull", json=body, headers=sent, timeout=120)
+        assert asked.wait(30)
+        assert site.llmsite("key", "remove", mine[:16]).returncode == 0
+        reply = answer.result(60)
+    assert reply.status_code == (200 if stream else 401)
+    assert lines(reply)[-1]["error"].startswith("the right to this has ended")

@@ -16,6 +16,7 @@ from django.test import override_settings
 
 from chat import generation, services
 from chat.models import Conversation, Message, State
+from llmsite.accounts import revocation
 from llmsite.accounts.models import User
 from llmsite.types.chunk import Chunk, Phase
 from llmsite.types.errors import Busy, ModelNotFound
@@ -96,6 +97,19 @@ async def test_stop_in_each_phase_keeps_what_was_written(
     assert (model.closed, model.running) == (1, 0)
     await services.stop(alice, result.answer.id)
     assert (await Message.objects.aget(pk=row.pk)).state == state
+
+
+@pytest.mark.parametrize("change", [{"state": User.State.DISABLED}, {"is_active": False}])
+async def test_rule_6_an_answer_stops_when_its_owner_may_no_longer_chat(
+    ask: Ask, alice: User, model: FakeTransport, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(revocation, "CHECK_SECONDS", 0.02)
+    model.queue(Chunk(content="So far."), asyncio.Event())
+    result = await ask()
+    await until(lambda: state_of(result.answer.id) == State.WRITING)
+    await User.objects.filter(pk=alice.pk).aupdate(**change)
+    done = await finished(result.answer.id)
+    assert (done.state, done.content) == (State.STOPPED, "So far.")
 
 
 async def test_stop_before_the_task_had_its_first_turn_ends_it_too(ask: Ask, alice: User, model: FakeTransport) -> None:
