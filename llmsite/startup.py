@@ -152,10 +152,18 @@ def prepare(say: Say) -> None:
     migrate(say)
     check_admin()
     collect_static()
-    catalogue.adopt()
+    adopt_store()
     starter.install_once()
     catalogue.sync_quickly(_PATIENCE_SECONDS)  # the worker does the rest
     recover()
+
+
+def adopt_store() -> None:
+    """Give old blobs their present names. Raises `Refused` for a store that cannot be looked into."""
+    try:
+        catalogue.adopt()
+    except OSError as error:
+        raise Refused(f"the model store {settings.LLMSITE_MODELS} cannot be used: {error.strerror}", 1) from error
 
 
 def migrate(say: Say = lambda _line: None) -> None:

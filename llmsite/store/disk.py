@@ -22,12 +22,16 @@ _BROKEN: Final = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, unless they are there; each stays after a power cut."""
+    """Make a folder and those above it, unless they are there; each stays after a power cut.
+
+    Others may look in, as into those that Ollama makes, which may run as another user; the home around a store of ours is closed.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)
     try:
         folder.mkdir()
+        folder.chmod(0o755)  # whatever this process's mask is
     except FileExistsError:
         return  # somebody else was first
     sync_folder(folder.parent)

@@ -126,3 +126,10 @@ def test_on_a_terminal_the_reading_is_shown(store: ModelStore) -> None:
     call_command("check_store", stdout=StringIO(), stderr=screen)
     assert "\rreading 0.0 of 0.0 GiB" in screen.getvalue()
     assert screen.getvalue().endswith("\r\033[K")
+
+
+def test_a_store_that_cannot_be_looked_into_is_told_before_serving(store: ModelStore) -> None:
+    store.root.mkdir(parents=True)
+    (store.root / "blobs").write_bytes(b"no folder")
+    with pytest.raises(startup.Refused, match=r"^the model store \S+/models cannot be used: Not a directory$"):
+        startup.adopt_store()

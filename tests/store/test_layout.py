@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from llmsite.modelfile.create import Part, Recipe, create_model
@@ -41,6 +42,19 @@ def test_10_4_what_we_write_is_what_ollama_would_have_written(tmp_path: Path) ->
     assert PARAMS in files(ours).values()
     for path in ours.rglob("*"):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
+
+
+def test_10_1_others_may_read_a_store_whatever_the_mask_of_this_process(tmp_path: Path) -> None:
+    """The server works with a mask that closes what it makes; Ollama, which may run as another user, reads the same store."""
+    before = os.umask(0o077)
+    try:
+        store = ModelStore(tmp_path / "models")
+        part = Part(store.blobs.put(STARTER.read_bytes()), starter_facts())
+        create_model(store, ModelName.parse("h/n/m:t"), Recipe((part,)))
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in (store.root, *store.root.rglob("*"))}
+    assert modes == {path: 0o755 if path.is_dir() else 0o644 for path in modes}
 
 
 def test_10_1_old_names_of_blobs_are_renamed(tmp_path: Path) -> None:
