@@ -21,6 +21,7 @@ from llmsite.cli.arguments import (
     usage_of,
     usage_of_program,
 )
+from llmsite.cli.plain_text import plain
 from llmsite.cli.rest import NoServer, Server
 from llmsite.cli.verbs import check, cp, create, key, login, logout, ps, pull, push, rm, run, serve, show, stop, user
 from llmsite.cli.verbs import list as list_verb
@@ -47,7 +48,7 @@ def run_program(given: list[str]) -> int:
     try:
         return _dispatch(given)
     except (UsageError, LlmsiteError, env.BadVariable) as error:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {plain(str(error))}\n")
         return 1
     except BrokenPipeError:  # the reader of a pipe went away, as in `llmsite list | head -1`
         sys.stderr.close()
@@ -143,7 +144,7 @@ async def _show_version() -> int:
     try:
         async with Server() as server:
             versions = await server.get("/api/version")
-        version = versions.get("llmsite", versions["version"])
+        version = plain(str(versions.get("llmsite", versions["version"])))
         sys.stdout.write(f"{PROGRAM} version is {version}\n")
     except LlmsiteError:
         version = None

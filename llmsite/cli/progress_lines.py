@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TextIO
 
 from llmsite.cli.bars import BarLine, StatusLine
+from llmsite.cli.plain_text import plain_line
 from llmsite.cli.progress import FRAME_SECONDS, HIDE_CURSOR, SHOW_CURSOR
 from llmsite.types.chunk import Progress
 
@@ -58,6 +59,7 @@ class ProgressLines:
 
     def set_status(self, text: str) -> None:
         """The next step; the one before is done. The same step again is no new line."""
+        text = plain_line(text)
         status = self._last_status()
         if status is not None:
             if status.text == text:
@@ -79,7 +81,7 @@ class ProgressLines:
             return
         if status := self._last_status():
             status.is_settled = True
-        self._bars[key] = bar = BarLine(label, progress.total, progress.completed, now)
+        self._bars[key] = bar = BarLine(plain_line(label), progress.total, progress.completed, now)
         self._add(bar)
 
     async def follow(self, frames: AsyncGenerator[Progress, None], label: BarLabel, *, skips_empty: bool = False) -> None:

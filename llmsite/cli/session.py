@@ -13,6 +13,7 @@ from typing import Any, Final
 from llmsite.cli.answer import RunSettings, show_answer
 from llmsite.cli.installed import installed_table
 from llmsite.cli.model_card import model_card
+from llmsite.cli.plain_text import plain
 from llmsite.cli.rest import Server, ServerError
 from llmsite.cli.session_help import HELP_SET, HELP_SHOW, help_text
 from llmsite.cli.session_set import set_something
@@ -190,7 +191,7 @@ class Session:
         except LlmsiteError as error:
             if not any(words in str(error) for words in _ABOUT_THINKING):
                 raise
-            sys.stdout.write(f"error: {error}\n")
+            sys.stdout.write(f"error: {plain(str(error))}\n")
             return
         self._state.messages.append(Message("assistant", answer))
 

@@ -10,6 +10,7 @@ import pytest
 
 from llmsite import env
 from llmsite.cli.main import VERBS, run_program
+from tests.cli.fake_server import FakeServer, serving
 from tests.conftest import environment_of, free_port
 
 PROGRAM = [sys.executable, "-c", "from llmsite.cli.main import main; main()"]
@@ -61,6 +62,15 @@ def test_a_bad_variable_is_named(monkeypatch, capsys):
     monkeypatch.setenv("OLLAMA_HOST", "http://[bad")
     assert run_program(["list"]) == 1
     assert capsys.readouterr().err == "Error: parse \"http://[bad:80/\": missing ']' in host\n"
+
+
+def test_T58_an_error_of_a_server_moves_no_cursor(monkeypatch, capsys):
+    fake = FakeServer()
+    fake.answers["/api/show"] = (500, {"error": "one\x1b[2J\x1b]0;title\x07\r\x9b1A\u202etwo\n\tthree\u3000"})
+    with serving(fake):
+        monkeypatch.setenv("OLLAMA_HOST", fake.url)
+        assert run_program(["show", "x"]) == 1
+    assert capsys.readouterr().err == "Error: one[2J]0;title1Atwo\n\tthree\u3000\n"
 
 
 def test_quick_verbs_load_neither_django_nor_the_engine():

@@ -82,6 +82,14 @@ async def test_9_5_without_a_terminal_each_line_is_written_once():
     assert stream.getvalue().endswith("▏   20 B\nsuccess\n")
 
 
+async def test_T58_what_a_server_says_moves_no_cursor():
+    stream = io.StringIO()
+    async with ProgressLines(stream) as lines:
+        said = [Progress("one\x1b[2J\rtwo\nthree\x9b1A\u202e"), Progress("pulling", "\x1b[1Aa", 20, 20)]
+        await lines.follow(frames(*said), label)
+    assert stream.getvalue().splitlines() == ["one[2Jtwo three1A", f"pulling [1Aa: 100% ▕{'█' * 26}▏   20 B"]
+
+
 async def test_9_5_a_blob_without_a_byte_has_no_bar():
     stream = io.StringIO()
     async with ProgressLines(stream) as lines:
