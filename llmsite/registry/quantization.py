@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 from llmsite.types.errors import RegistryError
@@ -23,6 +23,7 @@ _ORDER: Final = (
     *("Q2_K_XL", "Q2_K_L", "Q2_K", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "Q1_0"),
 )
 """From the largest to the smallest."""
+_MOST_TOLD: Final = 64
 _PROJECTOR_ORDER: Final = ("F16", "BF16", "Q8_0", "F32")
 _LABEL: Final = re.compile(r"(?:UD-)?(?:" + "|".join(sorted(_ORDER, key=len, reverse=True)) + r")(?![A-Z0-9])", re.ASCII)
 _SPLIT: Final = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.ASCII | re.IGNORECASE)
@@ -44,10 +45,13 @@ def choose(files: Iterable[str], tag: str) -> Choice:
 
 
 def choices(files: Iterable[str]) -> dict[str, Choice]:
-    """What the repository offers, each under a tag that means it, the largest first. Raises `RegistryError` when it has none."""
+    """What the repository offers, each under a tag that means it, the largest first. Raises `RegistryError` when it has none.
+
+    Of more than anybody would look through only the first are told; others are there by their names all the same.
+    """
     models, projector = _models(files)
     found = {}
-    for name in sorted(models, key=lambda name: (_rank(name), name)):
+    for name in islice(sorted(models, key=lambda name: (_rank(name), name)), _MOST_TOLD):
         tags = (label(name), name.rpartition("/")[2])
         if tag := next((each for each in tags if each and _named(models, each) == name), ""):
             found[tag] = Choice(models[name], projector)
@@ -95,8 +99,9 @@ def _named(models: Mapping[str, tuple[str, ...]], tag: str) -> str:
     ]
     if labelled:
         return min(labelled, key=len)
-    known = ", ".join(dict.fromkeys(label(name) or name for name in models))
-    raise RegistryError(f"the repository has no {tag}; it has {known}")
+    known = list(islice(dict.fromkeys(label(name) or name for name in models), _MOST_TOLD + 1))
+    told = ", ".join(known[:_MOST_TOLD]) + (", and more" if len(known) > _MOST_TOLD else "")
+    raise RegistryError(f"the repository has no {tag}; it has {told}")
 
 
 def _projector(names: list[str]) -> str:

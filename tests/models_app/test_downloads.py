@@ -131,6 +131,7 @@ async def test_the_page_lists_downloads_and_every_page_of_an_administrator_has_t
     assert "the &lt;registry&gt; went away" in text
     home = (await browser.get("/", headers={"Accept": "text/html"})).content.decode()
     assert 'id="dock"' in home
+    assert "Pull a model" in home, "nothing is installed, so it leads here"
     part = (await browser.get("/downloads", headers=HTMX)).content.decode()
     assert 'id="rail"' not in part
     assert 'id="main"' in part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmsite.registry.quantization import Choice, choose, label
+from llmsite.registry.quantization import Choice, choices, choose, label
 from llmsite.types.errors import RegistryError
 
 LLAMA = [
@@ -52,6 +52,29 @@ def test_the_projector_comes_along_in_half_precision() -> None:
 def test_an_unknown_tag_is_told_what_there_is() -> None:
     with pytest.raises(RegistryError, match=r"^the repository has no Q5_0; it has IQ3_M, Q3_K_L, Q4_0, Q4_K_L, "):
         choose(LLAMA, "Q5_0")
+
+
+def test_each_choice_stands_under_a_tag_that_means_it() -> None:
+    files = [
+        "b-Q8_0.gguf",
+        "b-UD-Q4_K_XL.gguf",
+        "b-Q2_K-00001-of-00002.gguf",
+        "b-Q2_K-00002-of-00002.gguf",
+        "own.gguf",
+        "x/b-Q8_0-long.gguf",
+    ]
+    found = choices([*files, "mmproj-F16.gguf"])
+    assert list(found) == ["own.gguf", "Q8_0", "b-Q8_0-long.gguf", "UD-Q4_K_XL", "Q2_K"]
+    assert found["Q2_K"].weights == ("b-Q2_K-00001-of-00002.gguf", "b-Q2_K-00002-of-00002.gguf")
+    for tag, choice in found.items():
+        assert choose([*files, "mmproj-F16.gguf"], tag) == choice
+
+
+def test_of_a_crowd_of_files_only_the_first_are_told() -> None:
+    crowd = [f"m{number}.gguf" for number in range(10_000)]
+    assert len(choices(crowd)) == 64
+    with pytest.raises(RegistryError, match=r"has no Q1; it has m0\.gguf, .*, and more$"):
+        choose(crowd, "Q1")
 
 
 @pytest.mark.parametrize(
