@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from llmsite.types.message import Message
+from llmsite.prompt.renderers.goprint import tool_fields
+from llmsite.types.message import Message, Tool
 
 _THOUGHT: Final = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
-_PROPERTY_KEYS: Final = ("anyOf", "type", "items", "description", "enum", "properties", "required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,47 +95,9 @@ def without_thoughts(messages: Sequence[Message]) -> tuple[Message, ...]:
     )
 
 
-def tool_object(definition: dict[str, Any], *, is_sorted: bool) -> dict[str, Any]:
-    """A tool as templates see it: known keys only, in Ollama's order (catalogue 2.6, 5.3); properties sorted on request."""
-    function = _object(definition.get("function"))
-    shown: dict[str, Any] = {"type": definition.get("type", "function")}
-    if "items" in definition:
-        shown["items"] = definition["items"]
-    shown["function"] = {
-        "name": function.get("name", ""),
-        "description": function.get("description", ""),
-        "parameters": _parameters(_object(function.get("parameters")), is_sorted),
-    }
-    return shown
-
-
-def _parameters(parameters: dict[str, Any], is_sorted: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {"type": parameters.get("type", "")}
-    for key in ("$defs", "items", "required"):
-        if parameters.get(key):
-            shown[key] = parameters[key]
-    shown["properties"] = dict(_properties(_object(parameters.get("properties")), is_sorted))
-    return shown
-
-
-def _properties(properties: dict[str, Any], is_sorted: bool) -> Iterator[tuple[str, Any]]:
-    for name in sorted(properties) if is_sorted else properties:
-        yield name, _property(_object(properties[name]), is_sorted)
-
-
-def _property(schema: dict[str, Any], is_sorted: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {}
-    for key in _PROPERTY_KEYS:
-        value = schema.get(key)
-        if not value:
-            continue
-        if key == "type" and isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        if key == "properties":
-            value = dict(_properties(_object(value), is_sorted))
-        shown[key] = value
-    return shown
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def tool_object(tool: Tool) -> dict[str, Any]:
+    """A tool as templates see it: known keys only, in Ollama's order, a description in any case (catalogue 2.6, 5.3)."""
+    fields = tool_fields(tool)
+    function = fields["function"]
+    shown = {"name": function["name"], "description": function.get("description", ""), "parameters": function["parameters"]}
+    return fields | {"function": shown}

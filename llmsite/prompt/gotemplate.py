@@ -112,9 +112,9 @@ class GoTemplate:
         }
         return self._run(self._whole, data)
 
-    def render_rounds(self, rounds: Sequence[Round], tools: Sequence[Tool], think: Think) -> str:
+    def render_rounds(self, rounds: Sequence[Round], think: Think) -> str:
         """The prompt of a template with `.Prompt`; the last round ends where the answer begins."""
-        shared = {"Tools": go_tools(tools), **_thinking(think)}
+        shared = _thinking(think)
         texts = [self._run(self._whole, _round_data(each, shared)) for each in rounds[:-1]]
         if self._marked is None:
             self._marked = self._compile(_insert(self.source, _printers(self.tree) + _marks(self.tree)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from llmsite.prompt.chat import tool_object
 from llmsite.types.codec import go_json
-from llmsite.types.message import Message, Tool, ToolCall
+from llmsite.types.message import Message, Tool, ToolCall, encode_message
 
 _TYPESCRIPT: Final = {
     "string": "string",
@@ -37,7 +38,7 @@ class JsonMap(dict[str, Any]):
 
     def __go_format__(self, spec: object) -> str:
         """What `printf` shows (a hook of gotpl)."""
-        return to_json_text(self)
+        return str(printed(self))
 
 
 class Struct(JsonMap):
@@ -67,7 +68,9 @@ def to_json_text(value: Any) -> str:
 
 
 def printed(value: Any) -> Any:
-    """What an action prints: JSON for maps, structs and lists of ours, any other value itself."""
+    """What an action prints: JSON for maps, structs and lists of ours, any other value itself. A map that is nil is empty."""
+    if isinstance(value, JsonMap) and value.source is None:
+        return "{}"
     return to_json_text(value) if isinstance(value, JsonMap | JsonList) else value
 
 
@@ -82,7 +85,9 @@ def _plain(value: Any) -> Any:
 
 
 def typescript_type(prop: Any) -> str:
-    """The TypeScript type of a tool's property (catalogue 5.2)."""
+    """The TypeScript type of a tool's property, or of all that it may be (catalogue 5.2)."""
+    if isinstance(prop, dict) and prop.get("AnyOf"):
+        return " | ".join(typescript_type(each) for each in prop["AnyOf"])
     types = prop.get("Type") if isinstance(prop, dict) else None
     listed = [types] if isinstance(types, str) else types if isinstance(types, list) else []
     return " | ".join(_TYPESCRIPT.get(each, "any") for each in listed) or "any"
@@ -99,7 +104,7 @@ def go_message(message: Message) -> Struct:
         "ToolName": message.tool_name,
         "ToolCallID": message.tool_call_id,
     }
-    return Struct("api.Message", values, {"role": message.role, "content": message.content})
+    return Struct("api.Message", values, encode_message(replace(message, images=())))
 
 
 def _go_call(call: ToolCall) -> Struct:
@@ -112,12 +117,13 @@ def _go_call(call: ToolCall) -> Struct:
 
 def go_tools(tools: Sequence[Tool]) -> JsonList | None:
     """The tools, None without any, so that `if .Tools` is false."""
-    return JsonList(_go_tool(tool_object(tool.definition, is_sorted=True)) for tool in tools) if tools else None
+    return JsonList(_go_tool(tool_object(tool)) for tool in tools) if tools else None
 
 
 def _go_tool(tool: dict[str, Any]) -> Struct:
-    function = tool["function"]
-    parameters = function["parameters"]
+    parameters = _with_sorted_properties(tool["function"]["parameters"])
+    function = tool["function"] | {"parameters": parameters}
+    tool = tool | {"function": function}
     shown = Struct(
         "api.ToolFunctionParameters",
         {
@@ -134,18 +140,24 @@ def _go_tool(tool: dict[str, Any]) -> Struct:
     return Struct("api.Tool", kept, tool)
 
 
-def _go_properties(properties: dict[str, Any]) -> JsonMap:
-    return JsonMap({name: _go_property(schema) for name, schema in properties.items()}, properties)
+def _with_sorted_properties(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A Go map holds the properties here, and there alone: those within properties keep their order."""
+    properties = parameters["properties"]
+    return parameters | {"properties": properties and {name: properties[name] for name in sorted(properties)}}
+
+
+def _go_properties(properties: dict[str, Any] | None) -> JsonMap:
+    return JsonMap({name: _go_property(schema) for name, schema in (properties or {}).items()}, properties)
 
 
 def _go_property(schema: dict[str, Any]) -> Struct:
     values = {
-        "AnyOf": [_go_property(each) for each in schema.get("anyOf", ()) if isinstance(each, dict)],
+        "AnyOf": [_go_property(each) for each in schema.get("anyOf", ())],
         "Type": schema.get("type", ""),
         "Items": schema.get("items"),
         "Description": schema.get("description", ""),
         "Enum": schema.get("enum", []),
-        "Properties": _go_properties(schema.get("properties", {})),
+        "Properties": _go_properties(schema.get("properties")),
         "Required": schema.get("required", []),
     }
     return Struct("api.ToolProperty", values, schema)

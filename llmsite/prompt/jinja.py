@@ -47,7 +47,7 @@ class JinjaTemplate:
     ) -> str:
         """The prompt, ending where the answer begins. A template that refuses system messages gets them in the first question."""
         variables: dict[str, Any] = {
-            "tools": [tool_object(tool.definition, is_sorted=False) for tool in tools] or None,
+            "tools": [_tool_object(tool) for tool in tools] or None,
             "documents": None,
             "add_generation_prompt": True,
             "bos_token": bos_text,
@@ -161,6 +161,11 @@ def _message_object(message: Message) -> dict[str, Any]:
     if message.tool_call_id:
         shown["tool_call_id"] = message.tool_call_id
     return shown
+
+
+def _tool_object(tool: Tool) -> dict[str, Any]:
+    """What llama.cpp leaves of a tool: the function alone."""
+    return {"type": "function", "function": tool_object(tool)["function"]}
 
 
 def _call_object(call: ToolCall) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Renderer:
         messages = chat.collate(job.messages)
         if template.has_messages:
             return template.render_messages(messages, job.tools, job.think)
-        return template.render_rounds(chat.rounds(messages), job.tools, job.think)
+        return template.render_rounds(chat.rounds(messages), job.think)
 
     def _render_jinja(self, job: RenderJob) -> str:
         template = _cached(self._jinja, job.source, lambda: JinjaTemplate(job.source, self._limits))

@@ -44,7 +44,7 @@ def render(source: str, *messages: Message, tools: tuple[Tool, ...] = (), think:
     collated = chat.collate(messages)
     if template.has_messages:
         return template.render_messages(collated, tools, think)
-    return template.render_rounds(chat.rounds(collated), tools, think)
+    return template.render_rounds(chat.rounds(collated), think)
 
 
 # `.L` is [a b] and `.E` empty, made of what a template can reach
