@@ -98,7 +98,10 @@ class BlobStore:
                 yield digest, size
 
     def touch(self, digest: str) -> None:
-        """Make the blob young again: the sweep leaves it for an hour. Raises `NotFound`."""
+        """Make the blob young again: the sweep leaves it for an hour. Raises `NotFound`.
+
+        A file of another account keeps its age, since only that account may change it: then the manifest has to protect it.
+        """
         self.size(digest)
         path, was_right = self.path(digest), self.is_verified(digest)
         try:
@@ -107,6 +110,8 @@ class BlobStore:
                 self.verified.add(digest, path.lstat())
         except FileNotFoundError as error:
             raise NotFound(f"blob {digest} is missing, pull the model again") from error
+        except PermissionError:
+            logger.debug("blob %s belongs to another account and keeps its age", digest)
 
     def modified_ns(self, digest: str) -> int | None:
         """When the blob came or was touched, in nanoseconds since 1970; None when it is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from llmsite.store import manifest as media
 from llmsite.store.manifest import Layer, Manifest, encode_manifest
 from llmsite.store.model import ModelStore
-from llmsite.types.errors import InvalidModelFile, InvalidModelName, LoadFailed, ModelNotFound
+from llmsite.types.errors import InvalidModelFile, InvalidModelName, LoadFailed, ModelNotFound, StorageFailed
 from llmsite.types.name import ModelName
 
 LIBRARY = "manifests/registry.ollama.ai/library"
@@ -140,3 +141,21 @@ def test_names_that_are_too_long_are_no_line_in_the_log(store: ModelStore, caplo
     with caplog.at_level(logging.WARNING), pytest.raises(ModelNotFound):
         store.find(TOO_LONG)
     assert caplog.text == ""
+
+
+def test_a_model_whose_blobs_belong_to_another_account_can_be_copied(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the owner of a file may make it young."""
+    for digest, _ in store.blobs.digests():
+        refuse(monkeypatch, "utime", store.blobs.path(digest), errno.EACCES)
+    assert store.copy(ModelName.parse("good"), ModelName.parse("copy")).digest == store.find("good").digest
+
+
+def test_a_store_that_takes_nothing_says_so(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse_all(*args: Any, **kwargs: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse_all)
+    monkeypatch.setattr(os, "utime", refuse_all)
+    for act in (lambda: store.copy(ModelName.parse("good"), ModelName.parse("copy")), lambda: store.blobs.put(b"new")):
+        with pytest.raises(StorageFailed, match=r"does not take what is written \(Permission denied\); nothing was changed"):
+            act()
