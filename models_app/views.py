@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -89,8 +90,12 @@ async def _start(asked: str, user: User) -> str:
     except InvalidRequest:
         return _no_name()
     except Busy:
-        return _("Too many downloads are waiting. Try again when some are done.")
+        return _too_many()
     return ""
+
+
+def _too_many() -> str:
+    return _("Too many downloads are waiting. Try again when some are done.")
 
 
 def _no_name() -> str:
@@ -125,16 +130,21 @@ async def discard(request: HttpRequest, job_id: int) -> HttpResponseBase:
 
 
 async def _act(request: HttpRequest, act: Callable[[int], None], job_id: int) -> HttpResponseBase:
-    """Do it, and answer with everything that shows downloads. What is not possible any more shows in it too."""
+    """Do it, and answer with everything that shows downloads. Why it could not be done is said in passing."""
+    why = ""
     try:
         await sync_to_async(act)(job_id)
-    except (Conflict, Busy):
-        pass  # the lists tell how it is now
+    except Conflict:
+        pass  # it is as wanted already, or the lists tell how it is now
+    except Busy:
+        why = _too_many()
     except (StorageFailed, StorageFull, LoadFailed) as error:
         logger.warning("what job %d left behind could not be removed: %s", job_id, error)
+        why = _("What it left behind could not be removed. The server's log says why.")
     if not _is_htmx(request):
         return redirect("models:downloads")
-    return HttpResponse(await _board_now())
+    told = {"HX-Trigger": json.dumps({"llmsite:toast": why})} if why else {}
+    return HttpResponse(await _board_now(), headers=told)
 
 
 @sync_to_async

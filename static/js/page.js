@@ -66,3 +66,5 @@ export function toast(text) {
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => box.replaceChildren(), 2500);
 }
+// What a request could not do, said by its answer.
+document.addEventListener("llmsite:toast", (event) => toast(event.detail.value));

@@ -18,7 +18,8 @@ from llmsite.accounts.models import User
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
 from llmsite.types.codec import to_builtins
-from models_app import jobs
+from llmsite.types.errors import StorageFailed
+from models_app import jobs, transfers
 from models_app.download import Download, downloads_of
 from models_app.models import Job, JobState
 from models_app.progress import board_of
@@ -325,3 +326,19 @@ async def test_what_cannot_be_found_out_is_said_and_may_be_pulled_all_the_same(
     assert response.status_code == 200
     assert words in text(Page(response.content.decode()), "pull-outlook")
     assert " disabled" not in response.content.decode()
+
+
+async def test_what_cannot_be_done_is_said(browser: AsyncClient, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = await amake(kind="pull", name=NAME, state="canceled", frames=to_builtins((Progress("pulling a", DIGEST, 10, 3),)))
+    for number in range(22):
+        await amake(kind="pull", name=f"h/n/m{number}:t", state="queued")
+    resumed = await browser.post(f"/pulls/{stopped.pk}/resume", headers=HTMX)
+    assert "Too many downloads" in json.loads(resumed["HX-Trigger"])["llmsite:toast"]
+
+    def refuse(*_: object) -> None:
+        raise StorageFailed("the disk is read-only")
+
+    monkeypatch.setattr(transfers, "discard_partial", refuse)
+    discarded = await browser.post(f"/pulls/{stopped.pk}/discard", headers=HTMX)
+    assert "could not be removed" in json.loads(discarded["HX-Trigger"])["llmsite:toast"]
+    assert f'id="dl-{stopped.pk}"' in discarded.content.decode(), "one may try again"
