@@ -56,6 +56,11 @@ class StoredLayer:
 
 def create_model(store: ModelStore, name: ModelName, recipe: Recipe) -> StoredModel:
     """Install `recipe` as `name`, replacing what was there. Blocks. Raises `InvalidModelFile`, `NotFound`, `StorageFull`."""
+    return store.write(name, store_recipe(store, name, recipe))
+
+
+def store_recipe(store: ModelStore, name: ModelName, recipe: Recipe) -> bytes:
+    """Store all but the manifest; returns its bytes, for `store.write`. Blocks. Raises as `create_model`."""
     request = CreateRequest(
         model=str(name),
         template=recipe.template,
@@ -67,7 +72,7 @@ def create_model(store: ModelStore, name: ModelName, recipe: Recipe) -> StoredMo
     plan = plan_model(gather_parts(store.blobs, recipe.parts), request)
     for _ in store_layers(store.blobs, plan):
         pass
-    return store.write(name, encode_manifest(plan.manifest))
+    return encode_manifest(plan.manifest)
 
 
 def gather_parts(blobs: BlobStore, parts: Sequence[Part]) -> Base:

@@ -30,6 +30,12 @@ class RangesIgnored(TransferFault):
     """The registry sends whole files only: what is to be read has to be read from the start."""
 
 
+def asked_seconds(retry_after: str) -> float | None:
+    """Seconds that a `Retry-After` asks us to wait; a date counts as no wish."""
+    text = retry_after.strip()
+    return float(text) if text.isascii() and text.isdigit() else None
+
+
 def reason(error: Exception) -> str:
     """A network error in the words of Go's library, which clients of Ollama know."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -18,14 +18,14 @@ import msgspec
 from huggingface_hub import HfApi, hf_hub_url, set_client_factory
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-from llmsite.modelfile.create import Part, Recipe, create_model
+from llmsite.modelfile.create import Part, Recipe, store_recipe
 from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
-from llmsite.registry.faults import shown
+from llmsite.registry.faults import RETRIED, TransferFault, asked_seconds, shown
 from llmsite.registry.ollama import MISSING
 from llmsite.registry.outbound import Outbound, Reply, Request
 from llmsite.registry.quantization import Choice, choose
-from llmsite.registry.steps import Check, Report, as_registry_errors, attended, fetch_blob, replacing
+from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, replacing, waited
 from llmsite.store.digest import parse_digest
 from llmsite.store.made_blobs import made_blob
 from llmsite.store.model import ModelStore
@@ -34,6 +34,7 @@ from llmsite.types.errors import InvalidDigest, InvalidModelFile, RegistryError
 from llmsite.types.name import ModelName
 
 _REVISION: Final = "main"
+_NAME_CHARS: Final = 255
 _TEXTS: Final = ("template", "system", "params")
 """Files of a repository that say what a Modelfile would."""
 
@@ -59,7 +60,7 @@ class Repository:
 def pull_from_hub(store: ModelStore, name: ModelName, *, report: Report, check: Check, config: RegistryConfig) -> None:
     """Install the model that a name under `hf.co` means. Blocks. Raises as `pull.pull`."""
     with as_registry_errors("pull model manifest: "), Outbound(config) as outbound:
-        repository, choice, texts = attended(partial(_look, name, outbound), outbound, check)
+        repository, choice, texts = waited(partial(_look, name, outbound), outbound, report, check)
     digests = {}
     for file_name in (*choice.weights, *filter(None, [choice.projector])):
         file = repository.files[file_name]
@@ -69,9 +70,10 @@ def pull_from_hub(store: ModelStore, name: ModelName, *, report: Report, check: 
             fetch_blob(store, _digest(file), file.size_bytes, source, report, check)
     report(Progress("verifying sha256 digest"))
     parts = _parts(store, choice, digests, config, report, check)
-    report(Progress("writing manifest"))
-    with replacing(store, name, None, report):
-        create_model(store, name, _recipe(parts, texts))
+    data = store_recipe(store, name, _recipe(parts, texts))
+    with replacing(store, name, data, report):
+        report(Progress("writing manifest"))
+        store.write(name, data)
     _drop_split_parts(store, choice, digests)
 
 
@@ -89,9 +91,16 @@ def list_repository(repo_id: str, outbound: Outbound) -> Repository:
     with _asking_through(outbound), _hub_errors(config):
         info = api.model_info(repo_id, revision=_REVISION, files_metadata=True)
     files = (
-        HubFile(each.rfilename, each.size or 0, f"sha256:{each.lfs.sha256}" if each.lfs else "") for each in info.siblings or ()
+        HubFile(each.rfilename, each.size or 0, f"sha256:{each.lfs.sha256}" if each.lfs else "")
+        for each in info.siblings or ()
+        if _can_be_told(each.rfilename)
     )
     return Repository(repo_id, info.sha or _REVISION, {file.name: file for file in files})
+
+
+def _can_be_told(file_name: str) -> bool:
+    """Whether a name can stand in a sentence and on a terminal; nobody could ask for such a file, so it is as if it were not."""
+    return file_name.isprintable() and len(file_name) <= _NAME_CHARS
 
 
 def _hub_blob(repository: Repository, file_name: str, config: RegistryConfig) -> RedirectingBlob:
@@ -117,6 +126,8 @@ def _read_text(repository: Repository, file_name: str, outbound: Outbound) -> st
     config = outbound.config
     url = hf_hub_url(repository.id, file_name, revision=repository.commit, endpoint=config.hub_url)
     with _ask(outbound, url, {}) as reply:
+        if reply.status in RETRIED:
+            raise TransferFault(f"{reply.status}: {reply.words()}", reply.wait_seconds)
         if reply.status >= 400:
             raise RegistryError(f"{reply.status}: {reply.words()}")
         return reply.read(config.limits.layer_text_bytes).decode(errors="replace")
@@ -192,7 +203,7 @@ class _Transport(httpx2.BaseTransport):
 
 
 _OURS: Final = frozenset({"host", "accept-encoding", "connection", "content-length", "transfer-encoding"})
-_SHOWN: Final = ("Content-Type", "Location", "X-Error-Code", "X-Error-Message", "X-Request-Id")
+_SHOWN: Final = ("Content-Type", "Location", "Retry-After", "X-Error-Code", "X-Error-Message", "X-Request-Id")
 
 set_client_factory(lambda: httpx2.Client(transport=_Transport(), follow_redirects=True))
 
@@ -216,6 +227,8 @@ def _hub_errors(config: RegistryConfig) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise RegistryError(MISSING) from error
     except HfHubHTTPError as error:
+        if error.response.status_code in RETRIED:
+            raise TransferFault(_reason(error, config), asked_seconds(error.response.headers.get("Retry-After", ""))) from error
         raise RegistryError(_reason(error, config)) from error
     except HFValidationError as error:
         raise RegistryError("that is not the name of a repository") from error

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from llmsite import __version__
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.connecting import connect
-from llmsite.registry.faults import TransferFault, reason, shown
+from llmsite.registry.faults import TransferFault, asked_seconds, reason, shown
 from llmsite.registry.wire import Wire
 from llmsite.types.errors import Forbidden, LlmsiteError, RegistryError
 
@@ -238,9 +238,8 @@ class Reply:
 
     @property
     def wait_seconds(self) -> float | None:
-        """Seconds that `Retry-After` asks us to wait; a date counts as no wish."""
-        text = self.header("Retry-After").strip()
-        return float(text) if text.isascii() and text.isdigit() else None
+        """Seconds that the registry asks us to wait, if it does."""
+        return asked_seconds(self.header("Retry-After"))
 
     def read_some(self, max_bytes: int) -> bytes:
         """The next bytes, as they come; empty at the end. Blocks. Raises `TransferFault`."""

@@ -6,11 +6,10 @@ from functools import partial
 from typing import Final
 
 from llmsite.registry.config import HUB_HOSTS, RegistryConfig
-from llmsite.registry.faults import TransferFault
 from llmsite.registry.huggingface import pull_from_hub
 from llmsite.registry.ollama import Registry, registry_blob
 from llmsite.registry.outbound import Outbound
-from llmsite.registry.steps import Check, Report, as_registry_errors, attended, fetch_blob, pause, replacing
+from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, replacing, waited
 from llmsite.store.manifest import check_manifest
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Progress
@@ -60,16 +59,6 @@ def _pull_from_registry(
 
 
 def _fetch_manifest(name: ModelName, *, insecure: bool, report: Report, check: Check, config: RegistryConfig) -> bytes:
-    """The manifest's bytes; waits when the registry asks for it, as often as a part is retried."""
+    """The manifest's bytes."""
     with Outbound(config) as outbound:
-        registry = Registry(outbound, name, is_insecure=insecure)
-        for left in reversed(range(config.limits.pull_retries + 1)):
-            try:
-                return attended(registry.manifest, outbound, check)
-            except TransferFault as fault:
-                if fault.wait_seconds is None or not left:
-                    raise
-                seconds = min(fault.wait_seconds, config.limits.pull_wait_seconds)
-            report(Progress(f"the registry asks to wait {round(seconds)} s"))
-            pause(seconds, check)
-    raise AssertionError("the last try returns or raises")
+        return waited(Registry(outbound, name, is_insecure=insecure).manifest, outbound, report, check)

@@ -82,6 +82,21 @@ def attended(act: Callable[[], T], outbound: Outbound, check: Check) -> T:
     return task.result()
 
 
+def waited(act: Callable[[], T], outbound: Outbound, report: Report, check: Check) -> T:
+    """As `attended`, tried again when the registry asks to wait: as often as a part of a download, and each time for so long."""
+    limits = outbound.config.limits
+    for left in reversed(range(limits.pull_retries + 1)):
+        try:
+            return attended(act, outbound, check)
+        except TransferFault as fault:
+            if fault.wait_seconds is None or not left:
+                raise
+            seconds = min(fault.wait_seconds, limits.pull_wait_seconds)
+        report(Progress(f"the registry asks to wait {round(seconds)} s"))
+        pause(seconds, check)
+    raise AssertionError("the last try returns or raises")
+
+
 def pause(seconds: float, check: Check) -> None:
     """Wait, but let the caller leave meanwhile."""
     until = time.monotonic() + seconds

@@ -11,9 +11,12 @@ import pytest
 
 from llmsite.engine.quantize import merge
 from llmsite.inspector.pool import read_gguf_sync
+from llmsite.registry.steps import installed_manifest
 from llmsite.store.gguf_header import TENSOR_TYPES, GgufHeader, read_header
+from llmsite.store.manifest import manifest_digest
 from llmsite.types.errors import InvalidModelFile, RegistryError
 from llmsite.types.limits import Limits
+from llmsite.types.name import ModelName
 from tests.inference.stock import PROJECTOR, STARTER
 from tests.registry import faults
 from tests.registry.conftest import Client
@@ -101,6 +104,51 @@ def test_a_gated_repository_gives_the_reason(client: Client, hub: FakeHub) -> No
     hub.registry.script(faults.status(403, b"", **message), path="/api/models/")
     with pytest.raises(RegistryError, match=r"^pull model manifest: the repository is gated: 403: Access to model"):
         client.pull("hf.co/user/repo", insecure=False)
+
+
+def test_T72_a_name_that_comes_to_mean_something_else_is_told(client: Client, hub: FakeHub) -> None:
+    hub.add("starter-F16.gguf", WEIGHTS)
+    hub.add("system", b"Be brief.")
+    client.pull("hf.co/user/repo", insecure=False)
+    before = _id(client)
+    client.pull("hf.co/user/repo", insecure=False)
+    assert not any(status.startswith("replacing") for status in client.statuses)
+    hub.add("system", b"Be long.")
+    client.pull("hf.co/user/repo", insecure=False)
+    assert f"replacing {before} with {_id(client)}" in client.statuses
+    assert _id(client) != before
+
+
+def _id(client: Client) -> str:
+    """The short ID of the model, as lists show it."""
+    data = installed_manifest(client.store, ModelName.parse("hf.co/user/repo"))
+    assert data is not None
+    return manifest_digest(data)[:12]
+
+
+@pytest.mark.parametrize("path", ["/api/models/", "/system"])
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_hub_that_asks_to_wait_is_asked_again(client: Client, hub: FakeHub, path: str, code: int) -> None:
+    hub.add("starter-F16.gguf", WEIGHTS)
+    hub.add("system", b"Be brief.")
+    hub.registry.script(faults.status(code, b"slow down", Retry_After="0"), path=path, times=2)
+    client.pull("hf.co/user/repo", insecure=False)
+    assert client.store.find("hf.co/user/repo").system == "Be brief."
+    assert sum(frame.status == "the registry asks to wait 0 s" for frame in client.frames) == 2
+
+
+def test_a_hub_that_asks_to_wait_for_ever_is_left(client: Client, hub: FakeHub) -> None:
+    hub.registry.script(faults.status(429, b"slow down", Retry_After="0"), path="/api/models/", times=1000)
+    with pytest.raises(RegistryError, match=r"^pull model manifest: 429"):
+        client.pull("hf.co/user/repo", insecure=False)
+    assert len(hub.registry.asked("GET", "/api/models/")) == client.config.limits.pull_retries + 1
+
+
+def test_T70_names_of_files_that_nobody_could_ask_for_are_not_told(client: Client, hub: FakeHub) -> None:
+    hub.add("starter-F16.gguf", WEIGHTS)
+    hub.files |= {"\x1b[2J.gguf": b"x", "a" * 300 + ".gguf": b"x", "\u202emodel.gguf": b"x"}
+    with pytest.raises(RegistryError, match=r"^pull model manifest: the repository has no Q8_0; it has F16$"):
+        client.pull("hf.co/user/repo:Q8_0", insecure=False)
 
 
 def test_a_repository_that_is_not_there(client: Client, hub: FakeHub) -> None:
