@@ -290,6 +290,8 @@ def _check_raw(request: Asked) -> None:
 def _resolve_think(request: Asked, model: Model) -> Think:
     """On by default where the model can; where it cannot, asking for it is an error (catalogue 2.7)."""
     if "thinking" in model.capabilities:
+        if request.think == "max" and model.is_harmony:
+            return "high"
         return True if request.think is None else request.think
     if request.think:
         raise MissingCapability(f'"{request.model}" does not support thinking')

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from llmsite.inference.resolver import Model
 from llmsite.inspector.pool import InspectorPool
 from llmsite.prompt import chat
+from llmsite.prompt.harmony import rename_tools
 from llmsite.prompt.job import CHATML, PLAIN, RenderJob, TemplateKind
 from llmsite.prompt.media import MarkPlace, count_media
 from llmsite.prompt.renderers.table import RENDERERS
@@ -171,6 +172,8 @@ def chat_job(request: ChatRequest | TokenizeRequest, model: Model, think: Think)
     if model.family == "qwen3" or model.stored.name.model == "deepseek-r1":
         messages = chat.without_thoughts(messages)
     tools = request.tools if isinstance(request, ChatRequest) else ()
+    if model.is_harmony:
+        tools = rename_tools(tools)
     return replace(_job(kind, source, model, think), messages=_without_bytes(messages), tools=tools, marks=_CHAT_MARKS[kind])
 
 

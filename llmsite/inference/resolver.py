@@ -65,6 +65,12 @@ class Model:
         return self.stored.config.model_family or self.facts.architecture
 
     @property
+    def is_harmony(self) -> bool:
+        """Whether it reads and writes gpt-oss's own format (catalogue 5.1, rule 2)."""
+        parser = self.stored.config.parser
+        return parser == "harmony" or (not parser and is_harmony(self.family, self.stored.template))
+
+    @property
     def spec(self) -> ModelSpec:
         """What the engine must know of it."""
         return ModelSpec(

@@ -25,7 +25,8 @@ class Tool:
 
     @property
     def name(self) -> str:
-        return str(self.definition.get("function", {}).get("name", ""))
+        function = self.definition.get("function")
+        return _text(function, "name") if isinstance(function, dict) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llmsite.inference.pipeline import _resolve_think
 from llmsite.inference.prompts import chat_job, generate_job
 from llmsite.inference.resolver import Model
 from llmsite.prompt.capabilities import TemplateFacts
@@ -17,7 +18,7 @@ from llmsite.store.gguf import GgufFacts
 from llmsite.store.manifest import CONFIG, Layer, Manifest
 from llmsite.store.stored_model import ModelConfig, StoredModel
 from llmsite.types.errors import EngineError
-from llmsite.types.message import Message
+from llmsite.types.message import Message, Tool
 from llmsite.types.name import ModelName
 from llmsite.types.request import ChatRequest, GenerateRequest
 
@@ -133,6 +134,32 @@ def test_images_are_counted_and_marked_where_ollama_does(asked: Model, in_chat: 
 
 def test_2_5_a_template_of_the_request_marks_its_own_images() -> None:
     assert generate(model("go", template=GO), template="{{ .Prompt }}", images=(b"png",)).marks == "none"
+
+
+HARMONY = "<|start|>{{ .Messages }}{{ .Tools }}<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("config", "template", "expected"),
+    [
+        ({"model_family": "gptoss"}, HARMONY, "get_weather"),
+        ({"model_family": "gpt-oss"}, HARMONY, "get_weather"),
+        ({"parser": "harmony"}, GO, "get_weather"),
+        ({"model_family": "gptoss"}, GO, "get-weather"),
+        ({"model_family": "gptoss", "parser": "qwen3"}, HARMONY, "get-weather"),
+        ({}, HARMONY, "get-weather"),
+    ],
+    ids=["gptoss", "gpt-oss", "the parser", "another template", "another parser", "another family"],
+)
+def test_6_4_gpt_oss_reads_tools_under_names_of_its_own(config: dict[str, Any], template: str, expected: str) -> None:
+    tool = Tool({"type": "function", "function": {"name": "get-weather"}})
+    assert [each.name for each in chat(model("go", template=template, config=config), tools=(tool,)).tools] == [expected]
+
+
+@pytest.mark.parametrize(("template", "expected"), [(HARMONY, "high"), (GO, "max")], ids=["2.7 gpt-oss", "2.7 others"])
+def test_gpt_oss_thinks_no_harder_than_high(template: str, expected: str) -> None:
+    asked = replace(model("go", template=template, config={"model_family": "gptoss"}), capabilities=("completion", "thinking"))
+    assert _resolve_think(ChatRequest("m", think="max"), asked) == expected
 
 
 TOLD = model("jinja", system="S", messages=(Message("user", "u"), Message("assistant", "a")))

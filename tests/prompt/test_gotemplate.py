@@ -166,8 +166,8 @@ RESPONSES = {
 @pytest.mark.parametrize("source", RESPONSES)
 def test_the_last_round_ends_where_the_answer_begins(source: str) -> None:
     template = GoTemplate(source, LIMITS)
-    assert template.render_rounds([Round(prompt="P")], (), None) == RESPONSES[source]
-    assert template.render_rounds([Round(prompt="P", response="R")], (), None) == RESPONSES[source] + "R"
+    assert template.render_rounds([Round(prompt="P")], None) == RESPONSES[source]
+    assert template.render_rounds([Round(prompt="P", response="R")], None) == RESPONSES[source] + "R"
 
 
 def test_a_gap_is_filled_between_two_texts() -> None:
