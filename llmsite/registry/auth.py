@@ -20,7 +20,8 @@ import msgspec
 
 from llmsite.registry.faults import shown
 from llmsite.registry.keys import identity, kept_key
-from llmsite.registry.outbound import Outbound, Request, ascii_url, origin_of
+from llmsite.registry.outbound import Outbound
+from llmsite.registry.request import Request, ascii_url, origin_of
 from llmsite.types.errors import RegistryError, Unauthorized
 
 DENIED: Final = "unauthorized: access denied"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from llmsite.registry.faults import TransferFault
-from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
+from llmsite.registry.outbound import Outbound, Reply
+from llmsite.registry.request import Request, origin_of
 
 _EXPIRED: Final = frozenset({401, 403, 404, 410})
 

@@ -23,8 +23,9 @@ from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.faults import RETRIED, TransferFault, asked_seconds, shown
 from llmsite.registry.ollama import MISSING
-from llmsite.registry.outbound import Outbound, Reply, Request
+from llmsite.registry.outbound import Outbound, Reply
 from llmsite.registry.quantization import Choice, choose
+from llmsite.registry.request import Request
 from llmsite.registry.steps import Check, Report, as_registry_errors, fetch_blob, replacing, waited
 from llmsite.store.digest import parse_digest
 from llmsite.store.made_blobs import made_blob

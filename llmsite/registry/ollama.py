@@ -9,7 +9,8 @@ from llmsite.registry.auth import DENIED, Credentials
 from llmsite.registry.blob_source import RedirectingBlob
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.faults import RETRIED, TransferFault
-from llmsite.registry.outbound import Outbound, Reply, Request, origin_of
+from llmsite.registry.outbound import Outbound, Reply
+from llmsite.registry.request import Request, origin_of
 from llmsite.store import manifest as media
 from llmsite.types.errors import InvalidModelFile, RegistryError, Unauthorized
 from llmsite.types.name import ModelName

@@ -11,46 +11,25 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from llmsite import __version__
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.connecting import connect
 from llmsite.registry.faults import TransferFault, asked_seconds, reason, shown
+from llmsite.registry.request import Origin, Request, joined, netloc, redirected, split
 from llmsite.registry.wire import Wire
-from llmsite.types.errors import Forbidden, LlmsiteError, RegistryError
+from llmsite.types.errors import LlmsiteError, RegistryError
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
-_SECRETS: Final = frozenset({"authorization", "cookie"})
-_PORTS: Final = {"http": 80, "https": 443}
 _STOPPED: Final = "the transfer was stopped"
-_NO_URL: Final = "the registry's address is not a URL"
-_URL_CHARS: Final = "".join(chr(code) for code in range(0x21, 0x7F))
-_HOST_CHARS: Final = 350
-"""As many as a model's name may have there."""
 _PENDING_SECONDS: Final = 1.0
 """For a reply that has come already."""
-
-Origin = tuple[str, str, int]
-"""Scheme, host and port: the border at which credentials end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request. A body that is not bytes is sent as it comes and needs its `Content-Length` among the headers."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterable[bytes] | None = None
-    is_insecure: bool = False
 
 
 class _Connection(http.client.HTTPConnection):
@@ -105,12 +84,12 @@ class Outbound:
             if reply.status not in _REDIRECTS or not reply.header("Location"):
                 return reply
             reply.close()
-            request = _redirected(request, reply.location)
+            request = redirected(request, reply.location)
         raise RegistryError(f"maximum redirects exceeded ({self.config.limits.pull_redirects})")
 
     def send(self, request: Request) -> Reply:
         """The reply, redirect or not; close it. Raises as `fetch`."""
-        origin, target = _split(request)
+        origin, target = split(request)
         repeats = request.method in _REPEATABLE
         while True:
             connection = self._take_idle(origin) if repeats else None
@@ -132,7 +111,7 @@ class Outbound:
 
     def _ask(self, connection: _Connection, request: Request, target: str) -> Reply:
         headers = {
-            "Host": _netloc(connection.origin),
+            "Host": netloc(connection.origin),
             "Accept-Encoding": "identity",
             "User-Agent": f"llmsite/{__version__}",
             **request.headers,
@@ -222,10 +201,7 @@ class Reply:
     @property
     def location(self) -> str:
         """Where a redirect or an upload session points, as an absolute URL. Raises `RegistryError` when it is none."""
-        try:
-            return urljoin(self.url, ascii_url(self.header("Location")))
-        except ValueError as error:
-            raise RegistryError(_NO_URL) from error
+        return joined(self.url, self.header("Location"))
 
     @property
     def _place(self) -> str:
@@ -317,44 +293,3 @@ def _early_reply(connection: _Connection) -> http.client.HTTPResponse | None:
         return None
     response.will_close = True
     return response
-
-
-def ascii_url(header: str) -> str:
-    """A URL from a header, whose bytes came as Latin-1: what no request may hold is escaped, as Go does it."""
-    return quote(header.encode("latin-1", "replace"), safe=_URL_CHARS)
-
-
-def origin_of(url: str) -> Origin:
-    """Scheme, host and port of a URL. Raises `RegistryError` for one that has none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise RegistryError(_NO_URL) from error
-    if parts.scheme not in _PORTS or not parts.hostname or len(parts.hostname) > _HOST_CHARS:
-        raise RegistryError(_NO_URL)
-    return parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port
-
-
-def _redirected(request: Request, url: str) -> Request:
-    """The request for the next hop, without credentials when it leaves the origin."""
-    headers = dict(request.headers)
-    if origin_of(url) != origin_of(request.url):
-        headers = {name: value for name, value in headers.items() if name.casefold() not in _SECRETS}
-    return Request(request.method, url, headers, request.body, request.is_insecure)
-
-
-def _split(request: Request) -> tuple[Origin, str]:
-    """Origin and request target. Raises `Forbidden` for http towards a registry that was not called insecure."""
-    origin = origin_of(request.url)
-    if origin[0] == "http" and not request.is_insecure:
-        raise Forbidden(f"the registry {origin[1]} would be asked without encryption; use --insecure if that is meant")
-    parts: SplitResult = urlsplit(request.url)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return origin, path
-
-
-def _netloc(origin: Origin) -> str:
-    scheme, host, port = origin
-    shown_host = f"[{host}]" if ":" in host else host
-    return shown_host if port == _PORTS[scheme] else f"{shown_host}:{port}"

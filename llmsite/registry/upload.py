@@ -15,7 +15,8 @@ from urllib.parse import quote, urljoin
 
 from llmsite.registry.faults import RETRIED, TransferFault
 from llmsite.registry.ollama import Registry
-from llmsite.registry.outbound import Reply, Request
+from llmsite.registry.outbound import Reply
+from llmsite.registry.request import Request
 from llmsite.registry.steps import retried
 from llmsite.store.blobs import BlobStore
 from llmsite.store.manifest import Layer

@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from llmsite.registry.auth import Credentials
 from llmsite.registry.connecting import proxy_for, tls_context
-from llmsite.registry.outbound import Outbound, Request
+from llmsite.registry.outbound import Outbound
+from llmsite.registry.request import Request
 from llmsite.types.errors import Forbidden, LlmsiteError, RegistryError
 from tests.registry import faults
 from tests.registry.conftest import Client, random_bytes
@@ -122,6 +124,23 @@ def test_T65_one_bad_answer_of_the_name_service_is_enough(client: Client, monkey
         outbound.fetch(Request("GET", "http://registry.test:9/", is_insecure=True))
 
 
+def test_T65_a_name_is_asked_for_once_and_that_answer_connected_to(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer of the name service, to a private address, has no moment to be used in."""
+    answers = iter(["8.8.8.8", "127.0.0.1"])
+    tried: list[str] = []
+
+    def refuse(address: tuple[str, int], **_: object) -> None:
+        tried.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 9))])
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with Outbound(replace(client.config, is_exposed=True)) as outbound, pytest.raises(RegistryError):
+        outbound.fetch(Request("GET", "http://registry.test:9/", is_insecure=True))
+    assert tried == ["8.8.8.8"]
+    assert next(answers) == "127.0.0.1"
+
+
 def test_T65_a_listed_host_may_be_private(client: Client, registry: FakeRegistry) -> None:
     config = replace(client.config, is_exposed=True, allowed_hosts=(registry.host,))
     with Outbound(config) as outbound, outbound.fetch(Request("GET", f"{registry.url}/", is_insecure=True)) as reply:
@@ -160,6 +179,26 @@ def test_T66_a_realm_of_another_host_gets_no_signature(client: Client, registry:
     assert len(str(caught.value)) < 400
     assert str(caught.value).isprintable()
     assert not (client.config.home / "id_ed25519").exists()
+
+
+@pytest.mark.parametrize(
+    ("realm", "is_refused"),
+    [
+        ("https://ollama.com/token", False),
+        ("https://registry.ollama.ai/token", False),
+        ("https://ollama.com:444/token", True),
+        ("https://ollama.com.example/token", True),
+        ("https://registry.ollama.ai@ollama.example/token", True),
+    ],
+)
+def test_T66_only_fixed_pairs_of_hosts_belong_together(outbound: Outbound, realm: str, is_refused: bool) -> None:
+    """Ollama's own registry has its tokens from another host; what is not refused here would be asked for without a network."""
+    credentials = Credentials(outbound, "registry.ollama.ai", is_insecure=False)
+    outbound.close()
+    with pytest.raises(RegistryError) as caught:
+        credentials.renew(f'Bearer realm="{realm}"', {})
+    assert ("does not match original host" in str(caught.value)) == is_refused
+    assert (outbound.config.home / "id_ed25519").exists() != is_refused
 
 
 def test_T67_credentials_end_at_the_border_of_an_origin(outbound: Outbound, registry: FakeRegistry) -> None:
@@ -311,6 +350,24 @@ def test_tls_is_checked_under_the_hosts_own_name(
     assert {seen.headers["Host"] for seen in registry.seen} == {f"registry.test:{port}"}
     with pytest.raises(RegistryError, match=r"tls: failed to verify certificate: Hostname mismatch"):
         client.pull(f"other.test:{port}/library/m", insecure=False)
+    tls_context.cache_clear()
+
+
+def test_T67_no_redirect_leads_down_to_http(
+    outbound: Outbound, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = _certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    registry._server.socket = context.wrap_socket(registry._server.socket, server_side=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls_context.cache_clear()
+    with running_registry() as plain:
+        registry.script(faults.redirect(f"{plain.url}/x"), path="/go")
+        with pytest.raises(Forbidden, match=r"would be asked without encryption"):
+            outbound.fetch(Request("GET", f"https://localhost:{registry._server.server_port}/go"))
+        assert [seen.path for seen in registry.seen] == ["/go"]
+        assert not plain.seen
     tls_context.cache_clear()
 
 
