@@ -24,6 +24,7 @@ _ORDER: Final = (
 )
 """From the largest to the smallest."""
 _MOST_TOLD: Final = 64
+_TOLD_CHARS: Final = 200
 _PROJECTOR_ORDER: Final = ("F16", "BF16", "Q8_0", "F32")
 _LABEL: Final = re.compile(r"(?:UD-)?(?:" + "|".join(sorted(_ORDER, key=len, reverse=True)) + r")(?![A-Z0-9])", re.ASCII)
 _SPLIT: Final = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.ASCII | re.IGNORECASE)
@@ -99,8 +100,9 @@ def _named(models: Mapping[str, tuple[str, ...]], tag: str) -> str:
     ]
     if labelled:
         return min(labelled, key=len)
-    known = list(islice(dict.fromkeys(label(name) or name for name in models), _MOST_TOLD + 1))
-    told = ", ".join(known[:_MOST_TOLD]) + (", and more" if len(known) > _MOST_TOLD else "")
+    told = ", ".join(dict.fromkeys(label(name) or name for name in models))
+    if len(told) > _TOLD_CHARS:
+        told = (told[:_TOLD_CHARS].rpartition(", ")[0] or told[:_TOLD_CHARS]) + ", and more"
     raise RegistryError(f"the repository has no {tag}; it has {told}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from llmsite.engine.quantize import merge
 from llmsite.inspector.pool import read_gguf_sync
@@ -53,6 +54,7 @@ def test_it_installs_the_file_and_what_the_repository_says_of_it(client: Client,
         "success",
     ]
     assert hub.cdn.sent[digest] == len(WEIGHTS)
+    assert not (Path(HF_HUB_CACHE) / "models--user--repo").exists()
     client.require_clean()
 
 

@@ -75,6 +75,8 @@ def test_of_a_crowd_of_files_only_the_first_are_told() -> None:
     assert len(choices(crowd)) == 64
     with pytest.raises(RegistryError, match=r"has no Q1; it has m0\.gguf, .*, and more$"):
         choose(crowd, "Q1")
+    with pytest.raises(RegistryError, match=r"has no Q1; it has a{200}, and more$"):
+        choose(["a" * 250 + ".gguf"], "Q1")
 
 
 @pytest.mark.parametrize(
