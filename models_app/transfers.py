@@ -79,7 +79,7 @@ def registry_config(*, is_restricted: bool) -> RegistryConfig:
         https_proxy=https_proxy,
         unproxied_hosts=unproxied_hosts,
         hub_token=env.read("HF_TOKEN"),
-        hub_url=env.read("HF_ENDPOINT"),
+        hub_url=env.read("HF_ENDPOINT").rstrip("/"),
         read_gguf=read_gguf_sync,
         merge_gguf=merge,
         limits=settings.LLMSITE_LIMITS,
