@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from io import BufferedReader
 from typing import Final
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from llmsite.registry.faults import RETRIED, TransferFault
 from llmsite.registry.ollama import Registry
 from llmsite.registry.outbound import Reply
-from llmsite.registry.request import Request
+from llmsite.registry.request import Request, joined
 from llmsite.registry.steps import retried
 from llmsite.store.blobs import BlobStore
 from llmsite.store.manifest import Layer
@@ -139,7 +139,7 @@ def _session(reply: Reply, current: str, names: tuple[str, ...] = ("Docker-Uploa
     found = next((value for name in names if (value := reply.header(name))), "")
     if not found and not current:
         raise RegistryError("the registry opens an upload without saying where")
-    return urljoin(reply.url, found) if found else current
+    return joined(reply.url, found) if found else current
 
 
 def _require_success(reply: Reply) -> None:

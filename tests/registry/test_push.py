@@ -129,6 +129,13 @@ def test_2_17_a_registry_that_refuses(
     assert not registry.manifests
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_T67_an_upload_that_shall_go_on_at_no_address(client: Client, registry: FakeRegistry, name: str, method: str) -> None:
+    registry.script(faults.status(202, Location="http://[no"), path="/uploads/", method=method)
+    with pytest.raises(RegistryError, match=r"^the registry's address is not a URL$"):
+        client.push(name)
+
+
 @pytest.mark.parametrize(("code", "body"), [(413, "too big"), (403, "denied")])
 def test_2_17_a_refusal_that_comes_before_all_was_sent(
     client: Client, registry: FakeRegistry, large: str, code: int, body: str
