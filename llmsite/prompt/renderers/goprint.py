@@ -19,6 +19,7 @@ SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".jo
 """What `strings.TrimSpace` takes away; Python counts four separators of old more."""
 
 _EXACT: Final = 2**53
+_INT64: Final = 2**63
 _STRUCTS: Final = ("function", "parameters")
 _MIN_EXPONENT: Final = -4
 _MAX_EXPONENT: Final = 6
@@ -118,6 +119,26 @@ def plain_text(value: Any) -> str:
             return compact_json(value)
         case _:
             return _float_text(float(value)) if _is_finite(value) else str(value)
+
+
+def listed_text(value: Any) -> str:
+    """Any value as `fmt.Sprint` prints it: maps as `map[a:1]`, lists as `[a b]`."""
+    match value:
+        case None:
+            return "<nil>"
+        case dict():
+            return f"map[{' '.join(f'{key}:{listed_text(value[key])}' for key in sorted(value))}]"
+        case list() | tuple():
+            return f"[{' '.join(map(listed_text, value))}]"
+        case _:
+            return plain_text(value)
+
+
+def whole_text(value: float) -> str:
+    """A number; in full when it is whole and 64 bits hold it."""
+    if _is_finite(value) and float(value).is_integer() and -_INT64 <= float(value) < _INT64:
+        return str(int(float(value)))
+    return plain_text(value)
 
 
 def _float_text(value: float) -> str:

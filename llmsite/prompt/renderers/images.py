@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,13 +13,16 @@ _PLACE: Final = "[img]"
 _NUMBERED: Final = "[img-"
 
 
-def mark_images(messages: Sequence[Message]) -> list[Message]:
+def mark_images(messages: Sequence[Message], roles: Container[str] | None = None) -> list[Message]:
     """The messages with `[img-N]` for each image, N counted over all of them: instead of an `[img]`, or before the text.
 
-    A text that holds numbered marks already is left alone.
+    A text that holds numbered marks already is left alone. Where `roles` are given, images of others are not counted.
     """
     marked, number = [], 0
     for message in messages:
+        if roles is not None and message.role not in roles:
+            marked.append(message)
+            continue
         marked.append(replace(message, content=_marked(message.content, number, len(message.images))))
         number += len(message.images)
     return marked

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from llmsite.prompt.renderers.goprint import plain_text
 from llmsite.types.message import Message, ToolCall
@@ -34,9 +34,9 @@ Reminder:
 </IMPORTANT>"""  # noqa: E501  as the models were trained on it
 
 
-def xml_call(call: ToolCall) -> str:
+def xml_call(call: ToolCall, printed: Callable[[Any], str] = plain_text) -> str:
     """A call with an element for each argument."""
-    arguments = "".join(f"<parameter={name}>\n{plain_text(value)}\n</parameter>\n" for name, value in call.arguments.items())
+    arguments = "".join(f"<parameter={name}>\n{printed(value)}\n</parameter>\n" for name, value in call.arguments.items())
     return f"<tool_call>\n<function={call.name}>\n{arguments}</function>\n</tool_call>"
 
 
