@@ -41,7 +41,7 @@ class RightEnded(Unauthorized):
 class Use:
     """A right in use on the event loop, between `with`. `on_end` is called once when the right has ended."""
 
-    def __init__(self, principal: Principal, action: Action, on_end: Callable[[], None] | None = None) -> None:
+    def __init__(self, principal: Principal, action: Action, on_end: Callable[[], object] | None = None) -> None:
         self.principal = principal
         self.action = action
         self.is_ended = False
