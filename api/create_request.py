@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from api.requests import Reader, read_bool, read_messages, read_object, read_options, read_string, wrong_type
+from api.fields import Reader, read_bool, read_object, read_options, read_string, wrong_type
+from api.requests import read_messages
 from llmsite.store.digest import parse_digest
 from llmsite.types.errors import Forbidden, InvalidRequest
 from llmsite.types.json_body import decode_body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from api.requests import Reader, read_anything, read_bool, read_object, read_options, read_string
+from api.fields import Reader, read_anything, read_bool, read_object, read_options, read_string
 from llmsite.types.errors import InvalidModelName, InvalidRequest
 from llmsite.types.gotext import go_quote
 from llmsite.types.json_body import decode_body

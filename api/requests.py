@@ -1,7 +1,7 @@
 """JSON bodies to the requests of `types/request.py`. A wrong type is a 400 that names the field, in Go's words.
 
-Keys are matched in any case, unknown ones ignored, null means unset (catalogue 2). Each kind of request is one table:
-JSON key to reader. What needs the model (options, capabilities, names) is checked where the model is known.
+Keys are matched in any case, unknown ones ignored, null means unset (catalogue 2). Each kind of request is one table: JSON key
+to reader (`fields.py`, `tools.py`). What needs the model (options, capabilities, names) is checked where the model is known.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from api.fields import Reader, read_anything, read_bool, read_int, read_object, read_options, read_string, wrong_type
+from api.tools import read_tool_calls, read_tools
 from llmsite.types.codec import go_json
 from llmsite.types.duration import parse_keep_alive
 from llmsite.types.errors import Forbidden, InvalidOption, InvalidRequest
 from llmsite.types.json_body import decode_body
 from llmsite.types.limits import Limits
-from llmsite.types.message import Message, Tool, ToolCall
+from llmsite.types.message import Message
 from llmsite.types.request import ChatRequest, GenerateRequest, Think
-
-Reader = Callable[[Any, str], Any]
-"""Checks one JSON value; the text names the field in errors. Raises `InvalidRequest`."""
 
 _THINK_LEVELS: Final = ("high", "medium", "low", "max")
 _THINK_WORDS: Final = '"high", "medium", "low", "max", true, or false'
-_INT64: Final = 2**63
 
 
 def parse_generate(body: bytes, limits: Limits, user: str = "") -> tuple[GenerateRequest, bool]:
@@ -74,42 +72,11 @@ def _go_quote(value: Any) -> str:
     return f'"{text}"'
 
 
-# readers: one JSON type each
-
-
-def read_string(value: Any, field: str) -> str:
-    if not isinstance(value, str):
-        raise wrong_type(value, field, "string")
-    return value
-
-
-def read_bool(value: Any, field: str) -> bool:
-    if not isinstance(value, bool):
-        raise wrong_type(value, field, "bool")
-    return value
-
-
-def read_int(value: Any, field: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
-        raise wrong_type(value, field, "int")
-    return value
-
-
-def read_anything(value: Any, field: str) -> Any:
-    return value
-
-
 def _read_context(value: Any, field: str) -> list[int]:
     if not isinstance(value, list):
         raise wrong_type(value, field, "[]int")
     for each in value:
         read_int(each, field)
-    return value
-
-
-def read_options(value: Any, field: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise wrong_type(value, field, "map[string]interface {}")
     return value
 
 
@@ -165,46 +132,6 @@ def _read_message(value: Any, field: str) -> Message:
     return Message(role=fields.pop("role", "").lower(), **fields)
 
 
-def _read_tool_calls(value: Any, field: str) -> tuple[ToolCall, ...]:
-    if not isinstance(value, list):
-        raise wrong_type(value, field, "[]api.ToolCall")
-    return tuple(_read_tool_call(each, field) for each in value)
-
-
-def _read_tool_call(value: Any, field: str) -> ToolCall:
-    call = read_object(value, field, _TOOL_CALL, f"struct field {field} of type api.ToolCall")
-    function = call.get("function", {})
-    return ToolCall(function.get("name", ""), function.get("arguments", {}), function.get("index", 0), call.get("id", ""))
-
-
-def _read_called_function(value: Any, field: str) -> dict[str, Any]:
-    return read_object(value, field, _CALLED_FUNCTION, f"struct field {field} of type api.ToolCallFunction")
-
-
-def _read_arguments(value: Any, field: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise wrong_type(value, field, "api.ToolCallFunctionArguments")
-    return value
-
-
-def _read_tools(value: Any, field: str) -> tuple[Tool, ...]:
-    if not isinstance(value, list):
-        raise wrong_type(value, field, "api.Tools")
-    return tuple(_read_tool(each, field) for each in value)
-
-
-def _read_tool(value: Any, field: str) -> Tool:
-    if not isinstance(value, dict):
-        raise wrong_type(value, field, "api.Tool")
-    function = value.get("function") or {}
-    if not isinstance(function, dict):
-        raise wrong_type(function, f"{field}.function", "api.ToolFunction")
-    for key in ("name", "description"):
-        if function.get(key) is not None:
-            read_string(function[key], f"{field}.function.{key}")
-    return Tool(value)
-
-
 # the tables
 
 
@@ -232,49 +159,13 @@ _GENERATE: Final[dict[str, Reader]] = _MODEL_FIELDS | {
     "raw": read_bool,
     "images": _read_images,
 }
-_CHAT: Final[dict[str, Reader]] = _MODEL_FIELDS | {"messages": read_messages, "tools": _read_tools}
+_CHAT: Final[dict[str, Reader]] = _MODEL_FIELDS | {"messages": read_messages, "tools": read_tools}
 _MESSAGE: Final[dict[str, Reader]] = {
     "role": read_string,
     "content": read_string,
     "thinking": read_string,
     "images": _read_images,
-    "tool_calls": _read_tool_calls,
+    "tool_calls": read_tool_calls,
     "tool_name": read_string,
     "tool_call_id": read_string,
 }
-_TOOL_CALL: Final[dict[str, Reader]] = {"id": read_string, "function": _read_called_function}
-_CALLED_FUNCTION: Final[dict[str, Reader]] = {"index": read_int, "name": read_string, "arguments": _read_arguments}
-
-
-def read_object(value: Any, field: str, readers: Mapping[str, Reader], go_target: str) -> dict[str, Any]:
-    """The known, set fields of a JSON object by attribute name. `go_target` is what Go would have decoded into."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        into = go_target if go_target.startswith("struct field") else f"value of type {go_target}"
-        raise InvalidRequest(f"json: cannot unmarshal {_go_kind(value)} into Go {into}")
-    found: dict[str, Any] = {}
-    for key, each in value.items():
-        name = key if key in readers else key.lower()
-        if name in readers and each is not None:
-            found[name.lstrip("_")] = readers[name](each, f"{field}.{name}")
-    return found
-
-
-def wrong_type(value: Any, field: str, go_type: str) -> InvalidRequest:
-    return InvalidRequest(f"json: cannot unmarshal {_go_kind(value)} into Go struct field {field} of type {go_type}")
-
-
-def _go_kind(value: Any) -> str:
-    """Go's word for what a JSON value is; a number that does not fit is named with its digits."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, float):
-        return f"number {go_json(value).decode()}" if abs(value) < 1e300 else "number"
-    if isinstance(value, int):
-        return "number" if -_INT64 <= value < _INT64 else f"number {value}"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.requests import Reader, read_anything, read_bool, read_object, read_string
+from api.fields import Reader, read_anything, read_bool, read_object, read_string
 from llmsite.types.errors import InvalidModelName, InvalidRequest
 from llmsite.types.json_body import decode_body
 from llmsite.types.limits import Limits

@@ -19,7 +19,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function offered to the model, as the request sent it (JSON object, key order kept)."""
+    """A function offered to the model: what Ollama knows of the JSON object in the request, the order of its keys kept."""
 
     definition: dict[str, Any]
 

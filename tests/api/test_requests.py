@@ -136,6 +136,63 @@ def test_a_wrong_message_is_named(messages, text):
     assert str(caught.value) == text
 
 
+IN_PARAMETERS = "ChatRequest.tools.function.parameters"
+
+
+def offered(**parameters):
+    return [{"function": {"name": "f", "parameters": parameters}}]
+
+
+@pytest.mark.parametrize(
+    ("tools", "kind", "target"),
+    [
+        ({}, "object", "ChatRequest.tools of type api.Tools"),
+        ([1], "number", "ChatRequest.tools of type api.Tool"),
+        ([{"type": 1}], "number", "ChatRequest.tools.type of type string"),
+        ([{"function": []}], "array", "ChatRequest.tools.function of type api.ToolFunction"),
+        ([{"function": {"name": 1}}], "number", "ChatRequest.tools.function.name of type string"),
+        ([{"function": {"description": {}}}], "object", "ChatRequest.tools.function.description of type string"),
+        ([{"function": {"parameters": "{}"}}], "string", f"{IN_PARAMETERS} of type api.ToolFunctionParameters"),
+        (offered(type=["object"]), "array", f"{IN_PARAMETERS}.type of type string"),
+        (offered(required="a"), "string", f"{IN_PARAMETERS}.required of type []string"),
+        (offered(required=[1]), "number", f"{IN_PARAMETERS}.required of type string"),
+        (offered(properties=[]), "array", f"{IN_PARAMETERS}.properties of type api.ToolPropertiesMap"),
+        (offered(properties={"a": 1}), "number", f"{IN_PARAMETERS}.properties of type api.ToolProperty"),
+        (offered(properties={"a": {"type": 1}}), "number", f"{IN_PARAMETERS}.properties.type of type []string"),
+        (offered(properties={"a": {"type": [1]}}), "number", f"{IN_PARAMETERS}.properties.type of type string"),
+        (offered(properties={"a": {"enum": "x"}}), "string", f"{IN_PARAMETERS}.properties.enum of type []interface {{}}"),
+        (offered(properties={"a": {"anyOf": {}}}), "object", f"{IN_PARAMETERS}.properties.anyOf of type []api.ToolProperty"),
+    ],
+)
+def test_a_wrong_tool_is_named(tools, kind, target):
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(body(model="m", tools=tools), LIMITS)
+    assert str(caught.value) == f"json: cannot unmarshal {kind} into Go struct field {target}"
+
+
+def test_2_6_keywords_that_ollama_does_not_know_are_dropped_and_keys_match_in_any_case():
+    schema = {
+        "TYPE": "object",
+        "$defs": {"d": {"deep": 1}},
+        "additionalProperties": False,
+        "properties": {"b": {"default": 1, "type": ["integer"], "enum": [1, 2]}, "a": {"anyOf": [{"minimum": 0}]}, "c": None},
+        "required": ["b"],
+    }
+    tool = {"type": "function", "strict": True, "Function": {"name": "f", "description": None, "parameters": schema}}
+    request, _ = parse_chat(body(model="m", tools=[tool, None]), LIMITS)
+    kept = {
+        "type": "object",
+        "$defs": {"d": {"deep": 1}},
+        "properties": {"b": {"type": ["integer"], "enum": [1, 2]}, "a": {"anyOf": [{}]}, "c": {}},
+        "required": ["b"],
+    }
+    assert [each.definition for each in request.tools] == [
+        {"type": "function", "function": {"name": "f", "parameters": kept}},
+        {},
+    ]
+    assert list(request.tools[0].definition["function"]["parameters"]["properties"]) == ["b", "a", "c"]
+
+
 @pytest.mark.parametrize(
     ("value", "quoted"),
     [("xml", '"\\"xml\\""'), (3, '"3"'), ([1], '"[1]"'), (True, '"true"')],
