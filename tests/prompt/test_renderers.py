@@ -34,6 +34,15 @@ def rendered(name: str, case: dict[str, Any]) -> dict[str, str]:
         return {"error": str(error)}
 
 
+def test_5_1_every_renderer_of_the_catalogue_is_there() -> None:
+    named = """
+        qwen3-coder qwen3-vl-instruct qwen3-vl-thinking qwen3.5 qwen3.8 ornith cogito deepseek3.1 olmo3 olmo3.1 olmo3-think
+        olmo3-32b-think nemotron-3-nano nemotron-3.5-nano gemma4 gemma4-small gemma4-large functiongemma glm-4.7 glm-ocr
+        lfm2 lfm2-thinking laguna poolside-v1 cohere glimmer
+    """
+    assert RENDERERS.keys() == set(named.split())
+
+
 @pytest.mark.parametrize("name", RENDERERS)
 def test_5_1_prompts_of_a_renderer_are_the_golden_ones(name: str) -> None:
     cases = json.loads((FOLDER / f"{name}.json").read_text())
