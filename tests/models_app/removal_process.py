@@ -36,9 +36,8 @@ from tests.registry.fake_registry import FakeRegistry, running_registry  # noqa:
 from tests.store.gguf_files import GgufFile  # noqa: E402
 from tests.store.listing import list_models  # noqa: E402
 
-MOST_TOUCHES = {"push": 4}
-"""The number of touches after which a round removes the model; of other acts:"""
-OTHER_TOUCHES = 16
+PUSH_TOUCHES, TOUCHES_OF_OTHERS = 4, 16
+"""About as often an act touches the store; a round removes the model at one of these touches."""
 INSECURE = {"insecure": True}
 
 
@@ -112,7 +111,7 @@ class Rounds:
         self._offer(f"{number} anew")
         act = list(self._acts)[number % len(self._acts)]
         outcome: list[str] = []
-        moment = chance.randint(1, MOST_TOUCHES.get(act, OTHER_TOUCHES)), chance.random() < 0.5
+        moment = chance.randint(1, PUSH_TOUCHES if act == "push" else TOUCHES_OF_OTHERS), chance.random() < 0.5
         worker = threading.Thread(target=self._work, args=(act, moment, outcome))
         worker.start()
         self._touches.is_reached.wait()
