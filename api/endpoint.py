@@ -58,7 +58,7 @@ async def _respond(
             return to_response(error)
         except Exception as error:  # noqa: BLE001 - the outermost turn of a request: logged, and never shown
             return to_response(internal_error(error))
-    if isinstance(response, GeneratorResponse):
+    if use.can_end and isinstance(response, GeneratorResponse):
         response.hold_by(use)
     return response
 

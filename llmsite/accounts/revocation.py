@@ -55,10 +55,15 @@ class Use:
     def __exit__(self, *_: object) -> None:
         self.leave()
 
+    @property
+    def can_end(self) -> bool:
+        """Callers without an account have nothing that could be taken away."""
+        return self.principal.user is not None
+
     def begin(self) -> None:
-        """Have it looked at. Callers without an account have nothing that could be taken away."""
+        """Have it looked at, if it can end."""
         global _checker
-        if self.principal.user is None:
+        if not self.can_end:
             return
         _uses.add(self)
         if _checker is None or _checker.done():

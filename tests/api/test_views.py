@@ -4,9 +4,13 @@ import asyncio
 import re
 
 import pytest
+from asgiref.sync import sync_to_async
 
 import llmsite
 from llmsite import backend
+from llmsite.accounts import revocation
+from llmsite.accounts.keys import issue_key
+from llmsite.accounts.models import User
 from llmsite.inference.client import Client
 from llmsite.types import errors
 from llmsite.types.chunk import Chunk, ModelDetails, Phase, RunningModel, RunningModels
@@ -158,6 +162,24 @@ async def test_a_client_that_leaves_frees_its_slot(transport, route, steps, stre
     reply = start("POST", route, body)
     await barrier.reached.wait()
     await reply.disconnect()
+    assert (transport.running, transport.closed) == (0, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("steps", [[], [Chunk("a")]], ids=["queued", "writing"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_rule_6_an_answer_ends_with_the_right_to_it_and_frees_its_slot(transport, monkeypatch, steps, stream):
+    monkeypatch.setattr(revocation, "CHECK_SECONDS", 0.02)
+    key = await sync_to_async(issue_key)(await User.objects.acreate_user("alice"))
+    barrier = Barrier()
+    transport.queue(Phase("queued"), *steps, barrier)
+    body = b'{"model":"m","prompt":"p","stream":%s}' % (b"true" if stream else b"false")
+    reply = start("POST", "/api/generate", body, authorization=f"Bearer {key}")
+    await barrier.reached.wait()
+    await User.objects.aupdate(state=User.State.DISABLED)
+    await reply.task
+    assert reply.status == (200 if steps and stream else 401)
+    assert reply.frames[-1] == {"error": revocation.ENDED}
     assert (transport.running, transport.closed) == (0, 1)
 
 
