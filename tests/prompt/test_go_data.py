@@ -160,6 +160,46 @@ def test_data(row: str) -> None:
     assert render(source, *messages) == expected
 
 
+NOTHING = "<no value>"
+CELLS = {
+    ".System": ("S1\n\nS2", "S1;S2;", NOTHING),
+    "len .Messages": ("5", None, None),
+    ".Messages": (None, None, NOTHING),
+    ".Tools": (
+        '[{"type":"function","function":{"name":"f","description":"","parameters":{"type":"","properties":null}}}]',
+        f"{NOTHING};{NOTHING};",
+        NOTHING,
+    ),
+    ".Prompt": (NOTHING, "U1;U2;", "P"),
+    ".Suffix": (NOTHING, f"{NOTHING};{NOTHING};", "S"),
+    ".Response": ("", "A1;", ""),  # the last round ends where the answer begins
+    ".Think": ("true", "true;true;", "true"),
+    ".ThinkLevel": ("low", "low;low;", "low"),
+    ".IsThinkSet": ("true", "true;true;", "true"),
+}
+"""What a name is with messages, with rounds and with a suffix; None where there is no such template."""
+MODES = {
+    "messages": ("{{{{ {} }}}}{{{{ if false }}}}{{{{ .Messages }}}}{{{{ end }}}}", {"messages": TALK}),
+    "rounds": ("{{{{ {} }}}};{{{{ if false }}}}{{{{ .Response }}}}{{{{ end }}}}", {"messages": TALK}),
+    "suffix": ("{{{{ {} }}}}{{{{ if false }}}}{{{{ .Suffix }}}}{{{{ .Response }}}}{{{{ end }}}}", {"prompt": "P", "suffix": "S"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "expected"),
+    [
+        pytest.param(name, mode, cell, id=f"5.3 {name}, {mode}")
+        for name, cells in CELLS.items()
+        for mode, cell in zip(MODES, cells, strict=True)
+        if cell is not None
+    ],
+)
+def test_what_is_there_in_each_mode(name: str, mode: str, expected: str) -> None:
+    source, job = MODES[mode]
+    tools = (Tool({"type": "function", "function": {"name": "f"}}),)
+    assert Renderer(LIMITS).render(RenderJob("go", source.format(name), tools=tools, think="low", **job)) == expected
+
+
 def test_5_3_neighbours_of_a_role_are_one_message() -> None:
     texts = [Message("user", "a"), Message("user", "b"), Message("tool", "c"), Message("tool", "d")]
     assert render("{{ range .Messages }}[{{ .Content }}]{{ end }}", *texts) == "[a\n\nb][c][d]"
