@@ -38,6 +38,13 @@ def test_5_4_prompts(name: str, case: str) -> None:
     assert render(TEMPLATES[name], CASES[case]) == (GOLDEN / name / case).read_text()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ollama_can_run_them_too(name: str) -> None:
+    """Ollama fails on an `else` behind `.Response`: it cuts all of that branch away, where it expects a list."""
+    _, _, behind = TEMPLATES[name].source.partition("{{ .Response }}")
+    assert "else" not in behind
+
+
 @pytest.mark.parametrize(
     ("name", "prompt"),
     [
