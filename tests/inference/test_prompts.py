@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
@@ -119,6 +119,42 @@ async def test_5_5_an_image_takes_768_tokens_if_a_projector_reads_it(num_ctx: in
     job = RenderJob("jinja", "{% for m in messages %}{{ m.content }} {% endfor %}", PICTURES, marks="before")
     prompt = await maker.make(job, WordCounter(num_ctx), cuts_history=True, has_projector=has_projector)
     assert (prompt.text.rstrip(), prompt.num_images) == (expected, expected.count("img"))
+
+
+SEEN, SHOWN, BARE = (replace(each, images=(b"",)) for each in (U1, U2, message("user", "")))
+TAGGED = replace(SEEN, content="You're a test, Harry! [img]")
+ALBUMS = {
+    "5.5 an image alone is too long": ([U1, A1, SHOWN], 64, "[img-0]A test. And a thumping good one at that, I'd wager. "),
+    "5.5 two images": ([SEEN, A1, SHOWN], 64, "[img-0]A test. And a thumping good one at that, I'd wager. "),
+    "5.6 all fit": (
+        [SEEN, A1, SHOWN],
+        2048,
+        "[img-0]You're a test, Harry! I-I'm a what? [img-1]A test. And a thumping good one at that, I'd wager. ",
+    ),
+    "5.6 replaced": (
+        [TAGGED, A1, SHOWN],
+        2048,
+        "You're a test, Harry! [img-0] I-I'm a what? [img-1]A test. And a thumping good one at that, I'd wager. ",
+    ),
+    "5.6 three of the user": (
+        [U1, BARE, BARE, A1, U2],
+        2048,
+        "You're a test, Harry!\n\n[img-0]\n\n[img-1] I-I'm a what? A test. And a thumping good one at that, I'd wager. ",
+    ),
+    "5.6 three of the user, cut": (
+        [U1, BARE, BARE, A1, U2],
+        1024,
+        "[img-0] I-I'm a what? A test. And a thumping good one at that, I'd wager. ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("talk", "limit", "expected"), ALBUMS.values(), ids=ALBUMS)
+async def test_images_go_with_their_messages(talk: list[Message], limit: int, expected: str) -> None:
+    maker = PromptMaker(cast("InspectorPool", InProcess()), Limits())
+    job = RenderJob("go", ROUNDS, tuple(talk), marks="before")
+    prompt = await maker.make(job, WordCounter(limit), cuts_history=True, has_projector=True)
+    assert (prompt.text, prompt.num_images) == (expected, expected.count("[img-"))
 
 
 LONG = tuple(message("user" if n % 2 == 0 else "assistant", f"w{n} " * (1 + n % 7)) for n in range(41))
