@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx2
 import msgspec
 from huggingface_hub import HfApi, hf_hub_url, set_client_factory
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoSibling
 
 from llmsite.modelfile.create import Part, Recipe, store_recipe
 from llmsite.registry.blob_source import RedirectingBlob
@@ -45,7 +46,7 @@ class HubFile:
     """A file of a repository. `digest` is empty for small ones, which the hub keeps in git."""
 
     name: str
-    size_bytes: int
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
     digest: str
 
 
@@ -91,12 +92,14 @@ def list_repository(repo_id: str, outbound: Outbound) -> Repository:
     api = HfApi(endpoint=config.hub_url, token=config.hub_token or False)
     with _asking_through(outbound), _hub_errors(config):
         info = api.model_info(repo_id, revision=_REVISION, files_metadata=True)
-    files = (
-        HubFile(each.rfilename, each.size or 0, f"sha256:{each.lfs.sha256}" if each.lfs else "")
-        for each in info.siblings or ()
-        if _can_be_told(each.rfilename)
-    )
-    return Repository(repo_id, info.sha or _REVISION, {file.name: file for file in files})
+        files = map(_file, info.siblings or ())
+        return Repository(repo_id, str(info.sha or _REVISION), {file.name: file for file in files if _can_be_told(file.name)})
+
+
+def _file(found: RepoSibling) -> HubFile:
+    """A row of the hub's list, which its library does not look at. Raises `msgspec.ValidationError` for what is none."""
+    digest = f"sha256:{found.lfs.sha256}" if found.lfs else ""
+    return msgspec.convert({"name": found.rfilename, "size_bytes": found.size or 0, "digest": digest}, type=HubFile)
 
 
 def _can_be_told(file_name: str) -> bool:
@@ -191,22 +194,25 @@ _outbound: ContextVar[Outbound] = ContextVar("client of the pull under way")
 
 
 class _Transport(httpx2.BaseTransport):
-    """Carries what the hub's library asks through our own client, that of the pull that asks."""
+    """Carries what the hub's library asks through our own client, that of the pull that asks, which also follows redirects."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         outbound = _outbound.get()
         config = outbound.config
         headers = {name: value for name, value in request.headers.items() if name not in _OURS}
         ours = Request(request.method, str(request.url), headers, request.read() or None, is_insecure=_is_insecure(config))
-        with outbound.send(ours) as reply:
+        with outbound.fetch(ours) as reply:
             found = {name: value for name in _SHOWN if (value := reply.header(name))}
             return httpx2.Response(reply.status, headers=found, content=reply.read(config.limits.manifest_bytes), request=request)
 
 
 _OURS: Final = frozenset({"host", "accept-encoding", "connection", "content-length", "transfer-encoding"})
-_SHOWN: Final = ("Content-Type", "Location", "Retry-After", "X-Error-Code", "X-Error-Message", "X-Request-Id")
+_SHOWN: Final = ("Content-Type", "Retry-After", "X-Error-Code", "X-Error-Message", "X-Request-Id")
 
-set_client_factory(lambda: httpx2.Client(transport=_Transport(), follow_redirects=True))
+_UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, msgspec.ValidationError, httpx2.HTTPError)
+"""What the library raises, apart from its own errors, over an answer that is not one of the hub's."""
+
+set_client_factory(lambda: httpx2.Client(transport=_Transport()))
 
 
 @contextmanager
@@ -233,6 +239,8 @@ def _hub_errors(config: RegistryConfig) -> Iterator[None]:
         raise RegistryError(_reason(error, config)) from error
     except HFValidationError as error:
         raise RegistryError("that is not the name of a repository") from error
+    except _UNREADABLE as error:
+        raise RegistryError("the hub's answer cannot be read") from error
 
 
 def _reason(error: HfHubHTTPError, config: RegistryConfig) -> str:

@@ -146,6 +146,42 @@ def test_a_hub_that_asks_to_wait_for_ever_is_left(client: Client, hub: FakeHub) 
     assert len(hub.registry.asked("GET", "/api/models/")) == client.config.limits.pull_retries + 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>\x1b[2J",
+        b"[]",
+        b"null",
+        b'{"siblings": 5}',
+        b'{"siblings": [{}]}',
+        b'{"id": "x", "siblings": [{"rfilename": 5}]}',
+        b'{"id": "x", "siblings": [{"rfilename": "a.gguf", "size": "5"}]}',
+        b'{"id": "x", "siblings": [{"rfilename": "a.gguf", "size": -5}]}',
+    ],
+)
+def test_an_answer_of_the_hub_that_is_none(client: Client, hub: FakeHub, body: bytes) -> None:
+    hub.registry.script(faults.status(200, body, Content_Type="application/json"), path="/api/models/")
+    with pytest.raises(
+        RegistryError, match=r"^pull model manifest: (the hub's answer cannot be read|the repository has no GGUF files)$"
+    ):
+        client.pull("hf.co/user/repo", insecure=False)
+
+
+@pytest.mark.parametrize("place", ["http://[::1", "ftp://127.0.0.1/x", "http://127.0.0.1:99999/", "/\u00e4"])
+def test_T67_a_hub_that_sends_us_nowhere(client: Client, hub: FakeHub, place: str) -> None:
+    hub.registry.script(faults.redirect(place), path="/api/models/")
+    with pytest.raises(RegistryError, match=r"^pull model manifest: ") as caught:
+        client.pull("hf.co/user/repo", insecure=False)
+    assert str(caught.value).isprintable()
+
+
+def test_T67_five_hops_of_a_hub_are_enough(client: Client, hub: FakeHub) -> None:
+    hub.registry.script(faults.redirect("/api/models/user/repo/revision/main"), path="/api/models/", times=100)
+    with pytest.raises(RegistryError, match=r"^pull model manifest: maximum redirects exceeded \(5\)$"):
+        client.pull("hf.co/user/repo", insecure=False)
+    assert len(hub.registry.seen) == 6
+
+
 def test_T70_names_of_files_that_nobody_could_ask_for_are_not_told(client: Client, hub: FakeHub) -> None:
     hub.add("starter-F16.gguf", WEIGHTS)
     hub.files |= {"\x1b[2J.gguf": b"x", "a" * 300 + ".gguf": b"x", "\u202emodel.gguf": b"x"}
