@@ -6,15 +6,14 @@ Closing the generator at any point gives up the place in the queue or frees the 
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Final
 
 from llmsite.engine.supervisor import Lease, Supervisor
 from llmsite.engine.wire import Done, LogprobInfo, Piece, Reading, Sampling, Started, TokenInfo
+from llmsite.inference.checks import Asked, check_capabilities, check_raw, check_values, is_empty, resolve_think
 from llmsite.inference.leasing import Leasing
 from llmsite.inference.prompts import Prompt, PromptMaker, chat_job, generate_job
 from llmsite.inference.resolver import Model, Resolver
@@ -22,21 +21,12 @@ from llmsite.inspector.pool import InspectorPool
 from llmsite.parsers.base import Delta, OutputParser
 from llmsite.parsers.select import select_parser
 from llmsite.prompt.chat import find_prefill
-from llmsite.prompt.media import is_audio
 from llmsite.store.model import ModelStore
 from llmsite.types.chunk import Chunk, Logprob, Metrics, Phase, Reply, RunningModels, TokenCount, TokenLogprob
-from llmsite.types.errors import Canceled, EngineError, InvalidRequest, MissingCapability, ModelNotFound
+from llmsite.types.errors import Canceled, EngineError, InvalidRequest, ModelNotFound
 from llmsite.types.limits import Limits
 from llmsite.types.options import Options
 from llmsite.types.request import ChatRequest, GenerateRequest, PsRequest, Request, Think, TokenizeRequest
-
-Asked = GenerateRequest | ChatRequest
-
-_MAX_TOP_LOGPROBS: Final = 20
-_LEVELS: Final = ("high", "medium", "low", "max")
-_FORMAT: Final = "structured output"
-_ONLY_IN_PROMPTS: Final = frozenset({"tools", "vision", "audio"})
-"""What prompts show and no answer heeds yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +76,22 @@ class Pipeline:
                         yield reply
 
     async def _answer(self, request: Asked, started_ns: int) -> AsyncGenerator[Reply, None]:
-        _check_values(request, self._limits)
+        check_values(request, self._limits)
         model = await self._resolve(request)
-        if _is_empty(request) and request.keep_alive == 0:
+        if is_empty(request) and request.keep_alive == 0:
             await self._supervisor.unload(model.spec)
             yield Chunk(done=True, done_reason="unload")
             return
-        _check_raw(request)
-        think = _resolve_think(request, model)
-        _check_capabilities(request, model)
+        check_raw(request)
+        think = resolve_think(request, model)
+        check_capabilities(request, model)
         options = Options.merge(model.stored.parameters, request.options, limits=self._limits)
         call = _Call(request, model, options, think, started_ns)
-        needs_slot = not _is_empty(request) and not request.debug_render_only
+        needs_slot = not is_empty(request) and not request.debug_render_only
         async with self._leasing(model, options, request.keep_alive, request.user, needs_slot=needs_slot) as leasing:
             async for phase in leasing.phases():
                 yield phase
-            if _is_empty(request):
+            if is_empty(request):
                 _ = leasing.lease
                 yield Chunk(done=True, done_reason="load")
                 return
@@ -262,74 +252,3 @@ def _logprobs(infos: tuple[LogprobInfo, ...]) -> tuple[Logprob, ...]:
 
 def _token(info: TokenInfo) -> TokenLogprob:
     return TokenLogprob(info.text, info.logprob, info.raw)
-
-
-def _is_empty(request: Asked) -> bool:
-    """Whether it only loads or unloads (catalogue 2.5, 2.6)."""
-    return not (request.messages if isinstance(request, ChatRequest) else request.prompt)
-
-
-def _check_values(request: Asked, limits: Limits) -> None:
-    """What can be refused before the model is known."""
-    if not 0 <= request.top_logprobs <= _MAX_TOP_LOGPROBS:
-        raise InvalidRequest(f"top_logprobs must be between 0 and {_MAX_TOP_LOGPROBS}")
-    if isinstance(request.think, str) and request.think not in _LEVELS:
-        shown = json.dumps(request.think, ensure_ascii=False)
-        raise InvalidRequest(f'invalid think value: {shown} (must be "high", "medium", "low", "max", true, or false)')
-    if isinstance(request, ChatRequest) and len(request.messages) > limits.messages:
-        raise InvalidRequest(f"a conversation has at most {limits.messages} messages")
-
-
-def _check_raw(request: Asked) -> None:
-    if not isinstance(request, GenerateRequest) or not request.raw:
-        return
-    if request.template or request.system or request.context:
-        raise InvalidRequest("raw mode does not support template, system, or context")
-
-
-def _resolve_think(request: Asked, model: Model) -> Think:
-    """On by default where the model can; where it cannot, asking for it is an error (catalogue 2.7)."""
-    if "thinking" in model.capabilities:
-        if request.think == "max" and model.is_harmony:
-            return "high"
-        return True if request.think is None else request.think
-    if request.think:
-        raise MissingCapability(f'"{request.model}" does not support thinking')
-    return request.think
-
-
-def _check_capabilities(request: Asked, model: Model) -> None:
-    """Refuse what the model lacks (catalogue 2.3). What no answer heeds yet is refused whatever the model, but for its prompt."""
-    if "completion" not in model.capabilities:
-        word = "chat" if isinstance(request, ChatRequest) else "generate"
-        raise MissingCapability(f'"{request.model}" does not support {word}')
-    able = {*model.capabilities, _FORMAT} if request.debug_render_only else {*model.capabilities} - _ONLY_IN_PROMPTS
-    missing = [each for each in _needs(request, model) if each not in able]
-    if missing:
-        raise MissingCapability(f"{model.full_name} does not support " + "\n".join(missing))
-
-
-def _needs(request: Asked, model: Model) -> Iterator[str]:
-    """Capabilities beside completion that the request asks for, in the order of Ollama's error."""
-    if isinstance(request, ChatRequest) and request.tools:
-        yield "tools"
-    if isinstance(request, GenerateRequest) and request.suffix:
-        yield "insert"
-    are_sounds = {is_audio(each) for each in _media(request, model)}
-    if False in are_sounds:
-        yield "vision"
-    if True in are_sounds:
-        yield "audio"
-    if request.format:
-        yield _FORMAT
-
-
-def _media(request: Asked, model: Model) -> Iterator[bytes]:
-    """Images and sounds of a request and of the history that comes with the model; none where nothing is asked."""
-    if _is_empty(request):
-        return
-    yield from (image for message in model.stored.messages for image in message.images)
-    if isinstance(request, ChatRequest):
-        yield from (image for message in request.messages for image in message.images)
-    else:
-        yield from request.images

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmsite.inference.pipeline import _resolve_think
+from llmsite.inference.checks import resolve_think
 from llmsite.inference.prompts import chat_job, generate_job
 from llmsite.inference.resolver import Model
 from llmsite.prompt.capabilities import TemplateFacts
@@ -159,7 +159,7 @@ def test_6_4_gpt_oss_reads_tools_under_names_of_its_own(config: dict[str, Any], 
 @pytest.mark.parametrize(("template", "expected"), [(HARMONY, "high"), (GO, "max")], ids=["2.7 gpt-oss", "2.7 others"])
 def test_gpt_oss_thinks_no_harder_than_high(template: str, expected: str) -> None:
     asked = replace(model("go", template=template, config={"model_family": "gptoss"}), capabilities=("completion", "thinking"))
-    assert _resolve_think(ChatRequest("m", think="max"), asked) == expected
+    assert resolve_think(ChatRequest("m", think="max"), asked) == expected
 
 
 TOLD = model("jinja", system="S", messages=(Message("user", "u"), Message("assistant", "a")))
