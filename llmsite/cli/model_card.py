@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from llmsite.cli.boxes import section
+from llmsite.cli.plain_text import plain
 from llmsite.cli.tables import display_width, format_count
 
 _ARRAY_WIDTH: Final = 10
@@ -20,7 +21,7 @@ Rows = list[list[str]]
 
 def model_card(answer: Mapping[str, Any], *, is_verbose: bool) -> str:
     """All sections that have something to say; `is_verbose` adds metadata and tensors."""
-    return "".join(_sections(answer, is_verbose))
+    return plain("".join(_sections(answer, is_verbose)))
 
 
 def _sections(answer: Mapping[str, Any], is_verbose: bool) -> Iterator[str]:

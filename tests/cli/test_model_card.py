@@ -29,6 +29,13 @@ def test_9_3_without_metadata_the_details_speak():
     )
 
 
+def test_T58_what_the_maker_of_a_model_wrote_moves_no_cursor():
+    answer = {"details": {"family": "\x1b[2Jtest"}, "license": "Free\x1b]0;title\x07\u202e", "capabilities": ["a\rb"]}
+    card = model_card(answer, is_verbose=True)
+    assert card.replace("\n", "").isprintable()
+    assert "Free]0;title" in card
+
+
 def test_9_3_all_sections_in_order():
     answer = {
         "details": DETAILS | {"parameter_size": ""},
