@@ -23,6 +23,7 @@ from chat.markdown import Block
 from chat.models import Conversation, Message
 from chat.picker import Choice, list_choices, pick
 from llmsite.accounts.models import User
+from llmsite.accounts.pages import is_htmx, user_of
 
 RAIL_LIMIT: Final = 40
 ZONE_COOKIE: Final = "llmsite_zone"
@@ -85,7 +86,7 @@ async def chat_context(request: HttpRequest, conversation: Conversation | None, 
         "suggestions": suggestions(chosen) if not turns else [],
         **turns_context(turns),
     }
-    if "rail" not in more and "HX-Request" not in request.headers:
+    if "rail" not in more and not is_htmx(request):
         context["rail"] = await rail_of(request, current=conversation)
     return context | more
 
@@ -112,12 +113,6 @@ def turn_of(message: Message) -> Turn:
 
 def cursor_of(view: AnswerView | None) -> Cursor | None:
     return view.cursor if view else None
-
-
-def user_of(request: HttpRequest) -> User:
-    """The signed-in person; the table of rights lets nobody else come here."""
-    user: User = request.principal.user  # type: ignore[attr-defined]
-    return user
 
 
 # the rail

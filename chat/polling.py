@@ -14,10 +14,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 
 from chat import connections, generation
 from chat.live import ChatFollower, RailFollower, parse_cursor_text, parse_topic
-from chat.pages import user_of
 from llmsite.accounts.authorize import Action, may, principal_of
 from llmsite.accounts.language import choose_language
 from llmsite.accounts.models import User
+from llmsite.accounts.pages import user_of
 from llmsite.types.errors import NotFound
 from models_app import progress
 from models_app.progress import DownloadsFollower, parse_seq_text

@@ -6,29 +6,25 @@ same forms work and end in a redirect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from functools import wraps
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.shortcuts import render as render_now
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from chat import services
 from chat.forms import RenameForm, SendForm
 from chat.models import Conversation, Message
-from chat.pages import chat_context, mark_of, rail_of, turn_of, turns_context, user_of
+from chat.pages import chat_context, mark_of, rail_of, turn_of, turns_context
 from chat.picker import list_choices
 from llmsite.accounts.authorize import Action
+from llmsite.accounts.pages import is_htmx, page, user_of
 from llmsite.accounts.refusals import refuse
 from llmsite.types.errors import Conflict, InvalidRequest, NotFound
-
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 _render = sync_to_async(render_now)
 _render_string = sync_to_async(render_to_string)
@@ -36,30 +32,6 @@ _render_string = sync_to_async(render_to_string)
 
 _SHELL: Final = "shell/base.html"
 _FRAGMENT: Final = "shell/fragment.html"
-
-
-def page(*methods: str) -> Callable[[View], View]:
-    """A view for these methods. What the person does not have is a 404, whoever else may have it."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method not in methods:
-                return HttpResponseNotAllowed(methods)
-            try:
-                response = await view(request, *args, **kwargs)
-            except NotFound as error:
-                raise Http404(str(error)) from error
-            patch_vary_headers(response, ["HX-Request"])
-            return response
-
-        return answer
-
-    return decorate
-
-
-def is_htmx(request: HttpRequest) -> bool:
-    return "HX-Request" in request.headers
 
 
 # pages

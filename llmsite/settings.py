@@ -54,13 +54,13 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "llmsite.accounts.middleware.SecurityHeaders",
     "servestatic.middleware.ServeStaticMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
     "llmsite.accounts.middleware.Sessions",
     "llmsite.accounts.middleware.Common",
     "llmsite.accounts.middleware.Csrf",
     "llmsite.accounts.middleware.Authentication",
     "llmsite.accounts.middleware.Identity",
     "llmsite.accounts.middleware.Messages",
-    "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 

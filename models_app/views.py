@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, Final
+from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.shortcuts import render as render_now
-from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from llmsite.accounts.models import User
-from llmsite.types.errors import Busy, Conflict, InvalidRequest, LoadFailed, NotFound, StorageFailed, StorageFull
+from llmsite.accounts.pages import View, is_htmx, page, user_of
+from llmsite.types.errors import Busy, Conflict, InvalidRequest, LoadFailed, StorageFailed, StorageFull
 from models_app import downloads, jobs
 from models_app.outlook import look_ahead
 from models_app.progress import read_board, whole_board
@@ -24,32 +23,10 @@ from models_app.pull_names import read_pull_name
 
 logger = logging.getLogger(__name__)
 
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 Rail = Callable[[HttpRequest], Coroutine[Any, Any, Any]]
 """Makes the list of chats beside every page; the chat's, handed in with the routes."""
 
 _render = sync_to_async(render_now)
-
-
-def _page(method: str) -> Callable[[View], View]:
-    """A view for this method; what is not there is a 404."""
-    methods: Final = ("GET", "HEAD") if method == "GET" else (method,)
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method not in methods:
-                return HttpResponseNotAllowed(methods)
-            try:
-                response = await view(request, *args, **kwargs)
-            except NotFound as error:
-                raise Http404(str(error)) from error
-            patch_vary_headers(response, ["HX-Request"])
-            return response
-
-        return answer
-
-    return decorate
 
 
 def make_downloads(rail: Rail) -> tuple[View, View]:
@@ -57,29 +34,29 @@ def make_downloads(rail: Rail) -> tuple[View, View]:
 
     async def whole_page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
         context = {"board": await sync_to_async(read_board)(), **more}
-        if _is_htmx(request):
+        if is_htmx(request):
             context["layout"] = "shell/fragment.html"
         else:
             context["rail"] = await rail(request)
         return await _render(request, "models/downloads.html", context, status=status)
 
-    @_page("GET")
-    async def page(request: HttpRequest) -> HttpResponseBase:
+    @page("GET", "HEAD")
+    async def downloads_page(request: HttpRequest) -> HttpResponseBase:
         return await whole_page(request)
 
-    @_page("POST")
+    @page("POST")
     async def pull(request: HttpRequest) -> HttpResponseBase:
         """Start a pull of the name in the form, or join the one that runs."""
         asked = request.POST.get("name", "").strip()
-        error = await _start(asked, _user(request))
-        if not _is_htmx(request):
+        error = await _start(asked, user_of(request))
+        if not is_htmx(request):
             return await whole_page(request, 422, pull_name=asked, pull_error=error) if error else redirect("models:downloads")
         form = {"pull_name": asked, "pull_error": error} if error else {}
         response = await _render(request, "models/_pull_form.html", form, status=422 if error else 200)
         response.write((await _board_now()).encode())
         return response
 
-    return page, pull
+    return downloads_page, pull
 
 
 async def _start(asked: str, user: User) -> str:
@@ -102,29 +79,29 @@ def _no_name() -> str:
     return _("This is no name of a model. Names look like qwen3:8b, namespace/model:tag or hf.co/user/repository.")
 
 
-@_page("POST")
+@page("POST")
 async def preview(request: HttpRequest) -> HttpResponseBase:
     """What a pull of the name in the field would bring. A POST, since it makes this site ask another one."""
     asked = request.POST.get("name", "").strip()
     context: dict[str, Any] = {"oob": "true"}
     try:
-        context["outlook"] = await look_ahead(read_pull_name(asked), _user(request)) if asked else None
+        context["outlook"] = await look_ahead(read_pull_name(asked), user_of(request)) if asked else None
     except InvalidRequest:
         context["hint"] = _no_name()
     return await _render(request, "models/_outlook.html", context)
 
 
-@_page("POST")
+@page("POST")
 async def cancel(request: HttpRequest, job_id: int) -> HttpResponseBase:
     return await _act(request, jobs.cancel, job_id)
 
 
-@_page("POST")
+@page("POST")
 async def resume(request: HttpRequest, job_id: int) -> HttpResponseBase:
     return await _act(request, jobs.resume, job_id)
 
 
-@_page("POST")
+@page("POST")
 async def discard(request: HttpRequest, job_id: int) -> HttpResponseBase:
     return await _act(request, jobs.discard, job_id)
 
@@ -141,7 +118,7 @@ async def _act(request: HttpRequest, act: Callable[[int], None], job_id: int) ->
     except (StorageFailed, StorageFull, LoadFailed) as error:
         logger.warning("what job %d left behind could not be removed: %s", job_id, error)
         why = _("What it left behind could not be removed. The server's log says why.")
-    if not _is_htmx(request):
+    if not is_htmx(request):
         return redirect("models:downloads")
     told = {"HX-Trigger": json.dumps({"llmsite:toast": why})} if why else {}
     return HttpResponse(await _board_now(), headers=told)
@@ -150,13 +127,3 @@ async def _act(request: HttpRequest, act: Callable[[int], None], job_id: int) ->
 @sync_to_async
 def _board_now() -> str:
     return whole_board(read_board())
-
-
-def _is_htmx(request: HttpRequest) -> bool:
-    return "HX-Request" in request.headers
-
-
-def _user(request: HttpRequest) -> User:
-    """The signed-in administrator; the table of rights lets nobody else come here."""
-    user: User = request.principal.user  # type: ignore[attr-defined]
-    return user

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from api.endpoint import View, endpoint
+from llmsite.accounts.pages import is_htmx
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -24,6 +25,6 @@ def make_root(page: View) -> View:
 
 def wants_page(request: HttpRequest) -> bool:
     """Whether a browser asks. A client that takes anything, as curl says, is a program."""
-    if "HX-Request" in request.headers:
+    if is_htmx(request):
         return True
     return request.get_preferred_type(["text/plain", "text/html"]) == "text/html"

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from llmsite.accounts.authorize import ANONYMOUS, Action, Principal, authorize
+from llmsite.accounts.pages import is_htmx
 from llmsite.accounts.trust import is_rest_path
 from llmsite.types.codec import go_json
 from llmsite.types.errors import Forbidden, Unauthorized
@@ -66,7 +67,7 @@ def _ask_to_sign_in(request: HttpRequest, text: str) -> HttpResponseBase:
         response = rest_error(request.path, 401, text)
         response["WWW-Authenticate"] = "Bearer"
         return response
-    if "HX-Request" in request.headers:
+    if is_htmx(request):
         return HttpResponse(_("Your session has ended. Sign in again."), status=401, content_type="text/plain; charset=utf-8")
     target = reverse("accounts:sign_in")
     if request.method == "GET" and request.path != "/":

@@ -21,6 +21,7 @@ from llmsite.accounts.context import THEME_COOKIE, THEMES
 from llmsite.accounts.forms import SetupForm, SignInForm
 from llmsite.accounts.language import known_languages
 from llmsite.accounts.models import OwnerLink, User, has_admin
+from llmsite.accounts.pages import is_htmx
 from llmsite.accounts.refusals import error_page
 from llmsite.accounts.throttle import seconds_locked_for_account, seconds_locked_for_address
 
@@ -153,7 +154,7 @@ def _remember(response: HttpResponse, name: str, value: str) -> None:
 
 def _go(request: HttpRequest, target: str) -> HttpResponse:
     """A redirect that also htmx follows with the whole page."""
-    if "HX-Request" in request.headers:
+    if is_htmx(request):
         response = HttpResponse(status=204)
         response["HX-Redirect"] = target
         return response
