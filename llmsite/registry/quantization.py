@@ -41,7 +41,9 @@ class Choice:
 def choose(files: Iterable[str], tag: str) -> Choice:
     """The files that `tag` means. Raises `RegistryError` saying what there is instead."""
     models, projector = _models(files)
-    chosen = _default(models) if tag.casefold() == DEFAULT_TAG else _named(models, tag)
+    chosen = _default(models) if tag.casefold() == DEFAULT_TAG else _Tags(models).find(tag)
+    if not chosen:
+        raise RegistryError(f"the repository has no {tag}; it has {_told(models)}")
     return Choice(models[chosen], projector)
 
 
@@ -51,10 +53,10 @@ def choices(files: Iterable[str]) -> dict[str, Choice]:
     Of more than anybody would look through only the first are told; others are there by their names all the same.
     """
     models, projector = _models(files)
-    found = {}
+    known, found = _Tags(models), {}
     for name in islice(sorted(models, key=lambda name: (_rank(name), name)), _MOST_TOLD):
         tags = (label(name), name.rpartition("/")[2])
-        if tag := next((each for each in tags if each and _named(models, each) == name), ""):
+        if tag := next((each for each in tags if each and known.find(each) == name), ""):
             found[tag] = Choice(models[name], projector)
     return found
 
@@ -62,8 +64,8 @@ def choices(files: Iterable[str]) -> dict[str, Choice]:
 def _models(files: Iterable[str]) -> tuple[dict[str, tuple[str, ...]], str]:
     """The weights of each model by its file's name, and the projector they share."""
     names = sorted(name for name in files if name.casefold().endswith(".gguf") and "imatrix" not in name.casefold())
-    projectors = [name for name in names if "mmproj" in name.casefold()]
-    models = _join_parts(name for name in names if name not in projectors)
+    projectors = [name for name in names if _is_projector(name)]
+    models = _join_parts(name for name in names if not _is_projector(name))
     if not models:
         raise RegistryError("the repository has no GGUF files")
     return models, _projector(projectors)
@@ -90,20 +92,37 @@ def _rank(name: str) -> int:
     return _ORDER.index(plain) if plain else -1
 
 
-def _named(models: Mapping[str, tuple[str, ...]], tag: str) -> str:
-    wanted = tag.upper()
-    for name in models:
-        if wanted in (name.upper(), name.upper().rpartition("/")[2], models[name][0].upper().rpartition("/")[2]):
-            return name
-    labelled = [name for name in models if label(name) == wanted] or [
-        name for name in models if label(name).removeprefix("UD-") == wanted
-    ]
-    if labelled:
-        return min(labelled, key=len)
+class _Tags:
+    """What each tag means: a file by its name, else the model of a quantization. Built once, for a repository may be crowded."""
+
+    def __init__(self, models: Mapping[str, tuple[str, ...]]) -> None:
+        self._files: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._plain_labels: dict[str, str] = {}
+        for name, parts in models.items():
+            for each in (name, name.rpartition("/")[2], parts[0].rpartition("/")[2]):
+                self._files.setdefault(each.upper(), name)
+        for name in sorted(models, key=len):  # of several with one quantization the shortest counts
+            found = label(name)
+            self._labels.setdefault(found, name)
+            self._plain_labels.setdefault(found.removeprefix("UD-"), name)
+
+    def find(self, tag: str) -> str:
+        """The model that a tag means; empty when it means none."""
+        wanted = tag.upper()
+        return self._files.get(wanted) or self._labels.get(wanted) or self._plain_labels.get(wanted, "")
+
+
+def _told(models: Mapping[str, tuple[str, ...]]) -> str:
+    """What there is, cut to what a person may see."""
     told = ", ".join(dict.fromkeys(label(name) or name for name in models))
     if len(told) > _TOLD_CHARS:
-        told = (told[:_TOLD_CHARS].rpartition(", ")[0] or told[:_TOLD_CHARS]) + ", and more"
-    raise RegistryError(f"the repository has no {tag}; it has {told}")
+        return (told[:_TOLD_CHARS].rpartition(", ")[0] or told[:_TOLD_CHARS]) + ", and more"
+    return told
+
+
+def _is_projector(name: str) -> bool:
+    return "mmproj" in name.casefold()
 
 
 def _projector(names: list[str]) -> str:

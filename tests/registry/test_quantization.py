@@ -91,3 +91,26 @@ def test_of_a_crowd_of_files_only_the_first_are_told() -> None:
 )
 def test_a_name_tells_its_quantization(name: str, expected: str) -> None:
     assert label(name) == expected
+
+
+class _Watched(str):
+    """A name that counts how often anybody looks at it."""
+
+    looks = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Watched.looks += 1
+        return str.__eq__(self, other)
+
+    def upper(self) -> str:
+        _Watched.looks += 1
+        return str.upper(self)
+
+
+def test_a_crowd_of_files_is_looked_at_a_few_times_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Watched, "looks", 0)
+    files = [_Watched(f"{number}-{kind}.gguf") for number in range(500) for kind in ("mmproj", "Q4_K_M", "Q2_K", "other")]
+    assert choose(files, "q2_k").weights == ("0-Q2_K.gguf",)
+    assert len(choices(files)) == 64
+    assert _Watched.looks < 20 * len(files)
