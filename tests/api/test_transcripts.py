@@ -19,6 +19,7 @@ import pytest
 import llmsite
 from llmsite.parsers.thinking import ThinkingParser
 from tests.inference.stock import read_rows
+from tests.test_serve import wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.model]
 
@@ -256,7 +257,11 @@ def test_every_exception_is_a_row():
 
 
 def test_tags_lists_models_as_recorded(http):
-    listed = {each["name"]: each for each in http.get("/api/tags").json()["models"]}
+    def list_models():
+        return http.get("/api/tags").json()["models"]
+
+    assert wait_until(lambda: all("capabilities" in each for each in list_models())), "what files tell follows within moments"
+    listed = {each["name"]: each for each in list_models()}
     recorded_models = {each["name"]: each for each in ROWS["tags"]["answer"]["models"]}
     for name in (f"{each}:latest" for each in MODELS if f"{each}:latest" in recorded_models):
         assert list(listed[name]) == list(recorded_models[name])
