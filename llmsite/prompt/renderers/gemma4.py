@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -101,7 +101,8 @@ def _turn(turn: _Turn, before: str, after: str) -> str:
     text = "" if turn.role == _MODEL and before == "assistant" else _opened(turn.role)
     text += f"{_THOUGHT}{message.thinking}\n{_THOUGHT_END}" if message.thinking else ""
     text += "".join(map(_call, message.tool_calls))
-    text += "".join(_result(result, message.tool_calls) for result in turn.results)
+    names = {call.id: call.name for call in reversed(message.tool_calls) if call.id}
+    text += "".join(_result(result, names) for result in turn.results)
     text += message.content
     if turn.waits:
         return text + _RESULT
@@ -118,8 +119,7 @@ def _call(call: ToolCall) -> str:
     return f"<|tool_call>call:{call.name}{NOTATION.value(call.arguments)}<tool_call|>"
 
 
-def _result(result: Message, calls: Sequence[ToolCall]) -> str:
-    """A result under the name of the call it answers, else under the name it has itself."""
-    called = (call.name for call in calls if result.tool_call_id and call.id == result.tool_call_id)
-    name = next(called, result.tool_name or "unknown")
+def _result(result: Message, names: Mapping[str, str]) -> str:
+    """A result under the name of the call it answers, else under the name it has itself. `names`: of calls by their ids."""
+    name = names.get(result.tool_call_id, result.tool_name or "unknown")
     return f"{_RESULT}response:{name}{{value:{NOTATION.text(result.content)}}}<tool_response|>"

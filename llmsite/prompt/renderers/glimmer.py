@@ -58,6 +58,7 @@ def render(messages: Sequence[Message], tools: Sequence[Tool], think: Think) -> 
     """Every system message gets the tools; without one there is one of the model's own. Begun answers are not continued."""
     strength = f"\n\nReasoning strength: {think if isinstance(think, str) else _STRENGTHS[think]}."
     messages = mark_images(messages)
+    names = {call.id: call.name for message in messages for call in message.tool_calls if call.id}
     text = "<|begin_of_text|>"
     if not any(message.role == "system" for message in messages):
         text += _system(_SYSTEM.format(today=dt.date.today().isoformat()) + strength, tools)
@@ -69,7 +70,7 @@ def render(messages: Sequence[Message], tools: Sequence[Tool], think: Think) -> 
             case "user":
                 text += _message("user", message.content)
             case "tool":
-                name = _result_name(message, messages)
+                name = message.tool_name or names.get(message.tool_call_id, message.tool_call_id)
                 text += _message(f"tool {name}", f'<tool_output name="{name}">\n{message.content}\n</tool_output>')
             case "assistant":
                 goes_on = index + 1 < len(messages) and messages[index + 1].role == "assistant"
@@ -114,14 +115,6 @@ def _call(call: ToolCall) -> str:
 
 def _value(value: Any) -> str:
     return spaced(loose_json(value)) if isinstance(value, dict | list) else plain_text(value)
-
-
-def _result_name(message: Message, messages: Sequence[Message]) -> str:
-    """The tool that a result is of: named, or by the last call with its id."""
-    if message.tool_name or not message.tool_call_id:
-        return message.tool_name
-    names = [call.name for each in messages for call in each.tool_calls if call.id == message.tool_call_id]
-    return names[-1] if names else message.tool_call_id
 
 
 def _namespaces(tools: Sequence[Tool]) -> list[str]:
