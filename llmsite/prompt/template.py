@@ -33,7 +33,10 @@ class Renderer:
 
     def render(self, job: RenderJob) -> str:
         """The prompt. Raises `TemplateError`, or `TemplateLimit` beyond the bounds."""
-        text = self._text(job)
+        try:
+            text = self._text(job)
+        except RecursionError as error:  # arguments or schemas of tools that are nested without end
+            raise TemplateLimit("template exceeded its limit") from error
         if len(text) > self._limits.template_output_bytes:
             raise TemplateLimit("template exceeded its limit")
         return text

@@ -15,9 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmsite.prompt.job import RenderJob
 from llmsite.prompt.renderers.goprint import plain_text
 from llmsite.prompt.renderers.table import RENDERERS
-from llmsite.types.errors import TemplateError
+from llmsite.prompt.template import Renderer
+from llmsite.types.errors import TemplateError, TemplateLimit
+from llmsite.types.limits import Limits
 from llmsite.types.message import Message, Tool, ToolCall, decode_message
 
 FOLDER = Path(__file__).parents[1] / "data/renderers"
@@ -119,3 +122,43 @@ def test_every_conversation_has_a_prompt_or_an_error_of_ours(
     except TemplateError:
         return
     assert isinstance(text, str)
+
+
+class _Watched(str):
+    """An id that counts how often it is compared."""
+
+    num_compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Watched.num_compared += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+@pytest.mark.parametrize("per_turn", [1, 300], ids=["call by call", "all calls at once"])
+def test_results_find_their_calls_without_a_search_through_all(name: str, per_turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Watched, "num_compared", 0)
+    ids = [_Watched(number) for number in range(300)]
+    messages = [Message("user", "Go")]
+    for start in range(0, len(ids), per_turn):
+        turn = ids[start : start + per_turn]
+        messages.append(Message("assistant", tool_calls=tuple(ToolCall("f", {}, id=each) for each in turn)))
+        messages += [Message("tool", "done", tool_call_id=str(each)) for each in turn]
+    RENDERERS[name](messages, [], None)
+    assert _Watched.num_compared < 10 * len(ids)
+
+
+@pytest.mark.parametrize("kind", ["renderer", "go", "jinja"])
+def test_arguments_nested_without_end_are_beyond_the_limit(kind: Any) -> None:
+    source = {
+        "renderer": "qwen3.5",
+        "go": "{{ range .Messages }}{{ .Content }}{{ range .ToolCalls }}{{ .Function.Arguments }}{{ end }}{{ end }}",
+        "jinja": "{% for m in messages if m.tool_calls %}{{ m.tool_calls | tojson }}{% endfor %}",
+    }[kind]
+    nested: Any = 1
+    for _ in range(600):
+        nested = [{"a": nested}]
+    call = Message("assistant", tool_calls=(ToolCall("f", {"a": nested}),))
+    with pytest.raises(TemplateLimit, match=r"^template exceeded its limit$"):
+        Renderer(Limits()).render(RenderJob(kind, source, messages=(Message("user", "Go"), call, Message("user", "So?"))))

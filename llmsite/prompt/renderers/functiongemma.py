@@ -66,7 +66,8 @@ def _declaration(tool: Tool) -> str:
 def _property(schema: Mapping[str, Any]) -> str:
     """What a value means, and the first of its types."""
     described = {"description": _NOTATION.text(schema.get("description", ""))}
-    if types := schema.get("type"):
+    if "type" in schema:
+        types = schema["type"]
         first = types if isinstance(types, str) else types[0]
         described["type"] = _NOTATION.text(first.upper())
     return fields(described)

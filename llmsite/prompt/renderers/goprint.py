@@ -98,7 +98,7 @@ def _property(schema: Mapping[str, Any]) -> dict[str, Any]:
     properties = schema.get("properties")
     return {
         **_present({"anyOf": [_property(_map(each)) for each in _list(schema.get("anyOf"))]}),
-        **_present({"type": types[0] if len(types) == 1 else types}),
+        **({"type": types[0] if len(types) == 1 else types} if types else {}),
         **_items(schema),
         **_present({"description": _text(schema, "description"), "enum": in_go(_list(schema.get("enum")))}),
         **({"properties": _properties(properties)} if isinstance(properties, dict) else {}),

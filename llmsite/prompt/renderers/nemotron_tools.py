@@ -55,9 +55,11 @@ def _description(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _type(schema: Mapping[str, Any]) -> list[str]:
-    types = schema.get("type", "")
+    if "type" not in schema:
+        return []
+    types = schema["type"]
     shown = types if isinstance(types, str) else f"[{', '.join(map(_in_quotes, types))}]"
-    return [f"<type>{shown}</type>"] if types else []
+    return [f"<type>{shown}</type>"]
 
 
 def _in_quotes(name: str) -> str:
