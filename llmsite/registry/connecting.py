@@ -95,6 +95,7 @@ def _open(literal: str, port: int, seconds: float) -> socket.socket:
 def _through(proxy: str, host: str, port: int, config: RegistryConfig) -> socket.socket:
     """A connection that the configured proxy makes. It resolves names itself; what we can resolve is checked all the same."""
     is_listed = config.lists(host) or config.lists(f"{host}:{port}")
+    _require_name(host)
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -110,6 +111,14 @@ def _through(proxy: str, host: str, port: int, config: RegistryConfig) -> socket
         sock.close()
         raise
     return sock
+
+
+def _require_name(host: str) -> None:
+    """Raise `OSError` for what no certificate can name: a label that is empty or too long. A proxy need not mind."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise OSError(f"dial tcp: lookup {host}: no such host") from error
 
 
 def _proxy_parts(proxy: str) -> SplitResult:

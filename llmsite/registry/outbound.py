@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -127,9 +128,7 @@ class Outbound:
     def _connect(self, origin: Origin) -> _Connection:
         """A new connection. It is made in a thread of its own, for nothing breaks off the look-up of a name."""
         self._require_open()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="connect")
-        task = pool.submit(connect, *origin, self.config, self._require_open)
-        pool.shutdown(wait=False)
+        task = _started(partial(connect, *origin, self.config, self._require_open))
         wait([task, self._closed], return_when=FIRST_COMPLETED)
         if not task.done():
             task.add_done_callback(_close_unused)
@@ -259,6 +258,20 @@ class Reply:
             self._outbound.give_back(self._connection)
         else:
             self._outbound.drop(self._connection)
+
+
+def _started(make: Callable[[], Wire]) -> Future[Wire]:
+    """The connection to come. A process that ends does not wait for the thread that makes it."""
+    task: Future[Wire] = Future()
+
+    def run() -> None:
+        try:
+            task.set_result(make())
+        except BaseException as error:  # noqa: BLE001  raised where the result is asked for
+            task.set_exception(error)
+
+    threading.Thread(target=run, name="connect", daemon=True).start()
+    return task
 
 
 def _close_unused(task: Future[Wire]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +126,36 @@ def test_only_proxies_that_we_speak_to_are_asked(
     with pytest.raises(RegistryError) as caught:
         connect("https", "127.0.0.1", 1, config, go_on)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_a_host_that_no_certificate_can_name_is_told_behind_a_proxy_too(client: Client, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        config: RegistryConfig = replace(client.config, https_proxy=f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with pytest.raises(OSError, match="no such host"):
+            connect("https", host, 443, config, go_on)
+
+
+_LEAVING = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from threading import Timer
+from llmsite.registry.config import RegistryConfig
+from llmsite.registry.outbound import Outbound
+from llmsite.registry.request import Request
+from llmsite.types.limits import Limits
+
+limits = replace(Limits(), pull_first_byte_seconds=3600)
+outbound = Outbound(RegistryConfig(home=Path(sys.argv[1]), https_proxy=sys.argv[2], limits=limits))
+Timer(0.2, outbound.close).start()
+outbound.fetch(Request("GET", "https://127.0.0.1/"))
+"""
+
+
+def test_a_process_ends_although_a_proxy_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-c", _LEAVING, str(tmp_path), proxy]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr.rstrip().endswith("the transfer was stopped")
