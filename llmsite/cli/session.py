@@ -81,10 +81,11 @@ class Session:
     def _replay(self) -> None:
         """Show the conversation that the model comes with."""
         for message in self._state.shown.get("messages") or ():
+            text = plain(message["content"])
             if message["role"] == "user":
-                sys.stdout.write(f"{PROMPT}{message['content']}\n")
+                sys.stdout.write(f"{PROMPT}{text}\n")
             elif message["role"] == "assistant":
-                sys.stdout.write(f"{message['content']}\n\n")
+                sys.stdout.write(f"{text}\n\n")
 
     def _obey(self, command: str) -> None:
         """Commands are told apart by how they begin."""
@@ -139,7 +140,7 @@ class Session:
         if words[1] == "info":
             sys.stderr.write(model_card(answer, is_verbose=False))
         else:
-            sys.stdout.write(show_part(words[1], answer, self._state))
+            sys.stdout.write(plain(show_part(words[1], answer, self._state)))
 
     def _load_other(self, command: str) -> None:
         """Another model, or another conversation. Raises `ServerError` for a name that is none."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from llmsite.cli.plain_text import plain_line
+
 _GAP: Final = "    "
 _UNITS: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB"))
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -17,14 +19,13 @@ _TIME: Final = re.compile(r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<part>\
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left aligned columns, each cell padded to its column and four blanks more, the last one too.
 
-    Without rows the header stands alone, four blanks between the names and one at the end.
+    Without rows the header stands alone, four blanks between the names and one at the end. Cells are what a server says.
     """
     if not rows:
         return _GAP.join(header) + " \n"
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    return "".join(
-        "".join(f"{cell:<{width}}{_GAP}" for cell, width in zip(row, widths, strict=True)) + "\n" for row in (header, *rows)
-    )
+    lines = [header, *([plain_line(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "".join("".join(f"{cell:<{width}}{_GAP}" for cell, width in zip(line, widths, strict=True)) + "\n" for line in lines)
 
 
 def format_size(size_bytes: int) -> str:

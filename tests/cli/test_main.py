@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import sys
 import pytest
 
 from llmsite import env
+from llmsite.cli.answer import RunSettings
 from llmsite.cli.main import VERBS, run_program
+from llmsite.cli.rest import Server
+from llmsite.cli.session import Session
 from tests.cli.fake_server import FakeServer, serving
 from tests.conftest import environment_of, free_port
 
@@ -71,6 +75,23 @@ def test_T58_an_error_of_a_server_moves_no_cursor(monkeypatch, capsys):
         monkeypatch.setenv("OLLAMA_HOST", fake.url)
         assert run_program(["show", "x"]) == 1
     assert capsys.readouterr().err == "Error: one[2J]0;title1Atwo\n\tthree\u3000\n"
+
+
+def test_T58_what_a_model_comes_with_moves_no_cursor_in_a_session(monkeypatch, capsys):
+    fake = FakeServer()
+    said = [{"role": role, "content": f"{role}\x1b[2J\x1b]0;title\x07\n\tmore"} for role in ("user", "assistant")]
+    fake.answers["/api/show"] = (200, {"capabilities": ["completion"], "messages": said, "license": "Free\x1b[1A\u202e"})
+    fake.answers["/api/chat"] = (200, {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "load"})
+    lines = iter(["/show license", "/bye"])
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    with serving(fake):
+        monkeypatch.setenv("OLLAMA_HOST", fake.url)
+        with asyncio.Runner() as runner:
+            server = Server()
+            Session(runner, server, RunSettings("x"), runner.run(server.post("/api/show", {"model": "x"}))).run()
+            runner.run(server.close())
+    out = capsys.readouterr().out
+    assert out == ">>> user[2J]0;title\n\tmore\nassistant[2J]0;title\n\tmore\n\nFree[1A\n"
 
 
 def test_quick_verbs_load_neither_django_nor_the_engine():

@@ -21,6 +21,11 @@ def test_each_cell_is_padded_to_its_column_and_four_blanks_more():
     )
 
 
+def test_T58_a_cell_moves_no_cursor():
+    shown = table(("NAME", "ID"), [("one\x1b[2J\r\n:latest", "\u202e1")])
+    assert shown == "NAME              ID    \none[2J :latest    1     \n"
+
+
 def test_a_table_without_rows_is_its_header():
     assert table(("NAME", "ID", "SIZE", "MODIFIED"), []) == "NAME    ID    SIZE    MODIFIED \n"
 
