@@ -133,17 +133,17 @@ def unshortened(body: Any) -> Any:
 
 
 def compare_frames(frames: list[dict[str, Any]], recorded_frames: list[dict[str, Any]], row: dict[str, Any]) -> None:
-    """The same text in as many pieces, the same keys in each kind of frame, the same end."""
+    """The same text in pieces, the same keys in each kind of frame, the same end."""
     whole = split_thoughts(merged(recorded_frames), row)
     assert ordered(comparable(merged(frames))) == ordered(comparable(whole))
     assert all(text_of(frame) or thoughts_of(frame) for frame in frames[:-1]), "an empty frame"
     assert [list(flat(frame)) for frame in frames[-1:]] == [list(flat(frame)) for frame in recorded_frames[-1:]]
     for frame in frames[:-1]:
         assert [key for key in flat(frame) if key != "thinking"] == [key for key in flat(recorded_frames[0]) if key != "thinking"]
-    # a frame a token, but none for tags and the blanks around them
+    # at most a frame a token, fewer where the machine was too busy to take each alone; none for tags and the blanks around them
     pieces = [frame for frame in recorded_frames[:-1] if text_of(frame) or thoughts_of(frame)]
-    num_swallowed = len(SWALLOWED.findall(text_of(merged(recorded_frames))))
-    assert len(frames) - 1 == len(pieces) - num_swallowed
+    most = len(pieces) - len(SWALLOWED.findall(text_of(merged(recorded_frames))))
+    assert min(1, most) <= len(frames) - 1 <= most
 
 
 def flat(frame: dict[str, Any]) -> Iterator[str]:

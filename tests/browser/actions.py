@@ -7,11 +7,14 @@ import signal
 import time
 from collections.abc import Iterator
 
+import httpx
 import psutil
 from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import Site
 
+STEADY = "starter:steady"
+"""The starter at temperature 0: its answers are known."""
 NUMBERS = "Write the numbers 1 to 100"
 _HAS_BEGUN = """[...document.querySelectorAll("#messages .prose")].at(-1)?.textContent.length > 5"""
 PATIENCE = 150_000
@@ -63,19 +66,40 @@ def runners_of(site: Site) -> list[psutil.Process]:
 
 
 @contextlib.contextmanager
-def in_the_middle(page: Page, serve: Site) -> Iterator[None]:
-    """Holds the runner still once the answer has some words: the real thing, caught for sure. It goes on at the end."""
-    wait_until(page, _HAS_BEGUN)
-    runners = runners_of(serve)
+def in_the_middle(page: Page, site: Site) -> Iterator[None]:
+    """Asks for the numbers and holds the runner still once the page shows some of them. It goes on at the end.
+
+    It writes them all in a quarter of a second, so it is let go for moments until the page shows something, however busy the
+    machine is.
+    """
+    httpx.post(f"{site.url}/api/generate", json={"model": STEADY}, timeout=PATIENCE / 1000).raise_for_status()  # loads it
+    runners = runners_of(site)
     assert runners
-    for each in runners:
-        each.send_signal(signal.SIGSTOP)
+    _signal(runners, signal.SIGSTOP)
     try:
+        ask(page, NUMBERS)
+        while not _has_begun(page):
+            _signal(runners, signal.SIGCONT)
+            page.wait_for_timeout(5)
+            _signal(runners, signal.SIGSTOP)
         yield
     finally:
-        for each in runners:
-            with contextlib.suppress(psutil.NoSuchProcess):  # the test may have ended it
-                each.send_signal(signal.SIGCONT)
+        _signal(runners, signal.SIGCONT)
+
+
+def _signal(runners: list[psutil.Process], number: int) -> None:
+    for each in runners:
+        with contextlib.suppress(psutil.NoSuchProcess):  # the test may have ended it
+            each.send_signal(number)
+
+
+def _has_begun(page: Page) -> bool:
+    """Whether the page shows some words of the answer within a moment."""
+    for _ in range(40):
+        if page.evaluate(_HAS_BEGUN):
+            return True
+        page.wait_for_timeout(5)
+    return False
 
 
 def sideways(page: Page) -> int:

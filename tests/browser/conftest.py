@@ -17,6 +17,7 @@ from llmsite.modelfile.create import Part, Recipe, create_model
 from llmsite.store.model import ModelStore
 from llmsite.types.name import ModelName
 from tests.bench.cache import CACHE
+from tests.browser.actions import STEADY
 from tests.conftest import Site, start_site
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -101,12 +102,12 @@ def faults(serve: Site) -> Iterator[Faults]:
 
 
 def make_steady(site: Site) -> None:
-    """The starter at temperature 0, as the newest model and so the one that new chats ask: its answers are known."""
+    """The starter at temperature 0 as the newest model and so the one that new chats ask: its answers are known."""
     store = ModelStore(site.home / "models")
     starter = store.find("starter")
     facts = read_gguf_sync(starter.model_path, store.limits)
     recipe = Recipe((Part(starter.model_digest, facts),), parameters={"temperature": 0})
-    create_model(store, ModelName.parse("starter:steady"), recipe)
+    create_model(store, ModelName.parse(STEADY), recipe)
 
 
 @pytest.fixture(scope="module")

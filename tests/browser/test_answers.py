@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from tests.browser.actions import ALL_NUMBERS, NUMBERS, answer, ask, body, expect_state, expect_text, in_the_middle, wait_until
+from tests.browser.actions import ALL_NUMBERS, answer, ask, body, expect_state, expect_text, in_the_middle, wait_until
 from tests.browser.conftest import Faults, Watch, make_owner, owner_link
 from tests.conftest import Site, start_site
 
@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.model]
 
 
 def test_a_reload_in_the_middle_loses_nothing(page: Page, serve: Site) -> None:
-    ask(page, NUMBERS)
     with in_the_middle(page, serve):
         seen = body(page).inner_text()
         assert ALL_NUMBERS.startswith(seen)
@@ -32,7 +31,6 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, serve: Site) -> None:
 
 
 def test_a_second_tab_in_the_middle_follows(page: Page, serve: Site) -> None:
-    ask(page, NUMBERS)
     with in_the_middle(page, serve):
         second = page.context.new_page()
         second.goto(page.url)
@@ -57,10 +55,9 @@ def test_another_tab_gets_the_messages_of_this_one(page: Page) -> None:
 
 
 def test_stop_keeps_what_was_written(page: Page, serve: Site) -> None:
-    ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.click("#stop")
-    expect_state(page, "stopped")
+        expect_state(page, "stopped")
     kept = body(page).inner_text()
     assert ALL_NUMBERS.startswith(kept)
     assert kept != ALL_NUMBERS
@@ -73,10 +70,9 @@ def test_stop_keeps_what_was_written(page: Page, serve: Site) -> None:
 
 
 def test_escape_in_the_composer_stops(page: Page, serve: Site) -> None:
-    ask(page, NUMBERS)
     with in_the_middle(page, serve):
         page.press("#text", "Escape")
-    expect_state(page, "stopped")
+        expect_state(page, "stopped")
 
 
 def test_without_a_socket_polling_brings_the_answer(context: Watch, faults: Faults) -> None:
@@ -100,7 +96,6 @@ def test_a_lost_socket_is_made_up_for(context: Watch, serve: Site) -> None:
 
     page.route_web_socket(re.compile("/ws/ui/"), connect)
     page.goto("/")
-    ask(page, NUMBERS)
     with in_the_middle(page, serve):
         routes[-1].close(code=1012)
     expect_text(page, ALL_NUMBERS)
@@ -138,7 +133,6 @@ def test_an_answer_cut_short_by_a_kill_is_marked(browser: Browser, fresh_site: S
     page = browser.new_context(base_url=fresh_site.url).new_page()
     page.goto(owner_link(fresh_site))
     make_owner(page)
-    ask(page, NUMBERS)
     with in_the_middle(page, fresh_site):
         page.wait_for_timeout(1500)  # the row is at most a second behind
         seen = body(page).inner_text()

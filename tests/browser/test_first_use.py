@@ -55,6 +55,7 @@ def test_the_owner_link_leads_to_an_account_and_an_answer(visitor: Page, new_sit
     make_owner(visitor)
     expect(visitor.get_by_role("heading", name=re.compile("Hello, mara"))).to_be_visible()
     expect(visitor.locator("#text")).to_be_focused()
+    assert visitor.locator("#rail-list p").is_hidden(), "no heading over no chats"
     ask(visitor, "What is 2 + 2?")
     expect_text(visitor, "2 + 2 = 4")
     expect_state(visitor, "done")
