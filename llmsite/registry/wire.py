@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import math
 import socket
+import termios
 import time
+from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +32,8 @@ class Wire:
         self._limits = limits
         self._timeout: float | None = -1.0
         self._head_until: float | None = None
+        self._head_seconds = 0.0
+        self._num_queued = 0
         self._until = math.inf
         self._sent = _Rate(limits)
         self._received = _Rate(limits)
@@ -40,8 +45,10 @@ class Wire:
         self._sent.restart()
 
     def expect_head(self, seconds: float | None = None) -> None:
-        """A request was sent: the whole head of the reply must come in time."""
-        self._head_until = time.monotonic() + (self._limits.pull_first_byte_seconds if seconds is None else seconds)
+        """A request was handed on: once our system has sent all of it, the whole head of the reply must come in time."""
+        self._head_seconds = self._limits.pull_first_byte_seconds if seconds is None else seconds
+        self._head_until = time.monotonic() + self._head_seconds
+        self._num_queued = _num_queued(self.sock)
 
     def expect_body(self) -> None:
         """The head has come: from now on silence and a low rate count."""
@@ -69,21 +76,36 @@ class Wire:
 
     def receive(self, buffer: WriteableBuffer) -> int:
         """Bytes received into `buffer`; 0 at the end. Raises `TimeoutError` saying which deadline passed, `OSError`."""
-        now = time.monotonic()
         if self._head_until is not None:
-            self._set_timeout(max(self._head_until - now, 0.001))
+            count = self._receive_head(buffer)
         else:
+            now = time.monotonic()
             self._received.require(now, "sends too slowly")
             if now >= self._until:
                 raise TimeoutError("timeout: the registry does not come to the end of its answer")
             self._set_timeout(self._limits.pull_idle_seconds)
-        try:
-            count = self.sock.recv_into(buffer)
-        except TimeoutError as error:
-            waiting_for = "the answer" if self._head_until is not None else "more data"
-            raise TimeoutError(f"timeout while waiting for {waiting_for}") from error
+            try:
+                count = self.sock.recv_into(buffer)
+            except TimeoutError as error:
+                raise TimeoutError("timeout while waiting for more data") from error
         self._received.num_bytes += count
         return count
+
+    def _receive_head(self, buffer: WriteableBuffer) -> int:
+        while True:
+            self._set_timeout(max((self._head_until or 0.0) - time.monotonic(), 0.001))
+            try:
+                return self.sock.recv_into(buffer)
+            except TimeoutError as error:
+                if not self._was_taken_from():
+                    raise TimeoutError("timeout while waiting for the answer") from error
+                self._head_until = time.monotonic() + self._head_seconds
+
+    def _was_taken_from(self) -> bool:
+        """Whether what our system still had to send became less meanwhile: a slow line is sending then, and nobody can answer."""
+        before, self._num_queued = self._num_queued, _num_queued(self.sock)
+        taken = before - self._num_queued
+        return taken >= self._limits.pull_rate_bytes or (taken > 0 and self._num_queued == 0)
 
     def abort(self) -> None:
         """Make a blocked read or write of another thread fail at once."""
@@ -106,6 +128,14 @@ class Wire:
         if seconds != self._timeout:  # each change is a system call
             self._timeout = seconds
             self.sock.settimeout(seconds)
+
+
+def _num_queued(sock: socket.socket) -> int:
+    """Bytes that were handed to our system and that the other side has not got; 0 where the system does not tell."""
+    count = array("i", [0])
+    with suppress(OSError):
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, count)
+    return count[0]
 
 
 class _Rate:

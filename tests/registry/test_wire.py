@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,45 @@ def test_F15_a_body_comes_in_the_time_it_was_given_however_fast_it_is(clock: Clo
         clock.now += 60
     with pytest.raises(TimeoutError, match=r"^timeout: the registry does not come to the end of its answer$"):
         wire.receive(buffer)
+
+
+class _SlowLine(socket.socket):
+    """Whenever its side waits, a deadline passes in which the other side takes so many bytes; having all, it answers."""
+
+    far: socket.socket
+    clock: Clock
+    num_left: int
+    taken_at_once: int
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        if not self.num_left:
+            return super().recv_into(buffer, nbytes, flags)
+        self.num_left -= len(self.far.recv(min(self.taken_at_once, self.num_left), socket.MSG_WAITALL))
+        if not self.num_left:
+            self.far.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.clock.now += LIMITS.pull_first_byte_seconds
+        raise TimeoutError
+
+
+@pytest.fixture
+def line(clock: Clock) -> Iterator[_SlowLine]:
+    near, far = socket.socketpair()
+    with _SlowLine(fileno=near.detach()) as line, far:
+        line.far, line.clock, line.num_left = far, clock, 128 * KIB
+        yield line
+
+
+def test_an_answer_is_waited_for_once_a_slow_line_has_sent_all(line: _SlowLine) -> None:
+    wire, line.taken_at_once = Wire(line, replace(LIMITS, pull_rate_bytes=KIB)), 64 * KIB
+    wire.sendall(bytes(line.num_left))
+    wire.expect_head()
+    assert wire.receive(bytearray(4)) == 4
+
+
+def test_who_takes_nothing_worth_telling_has_no_longer_to_answer(line: _SlowLine) -> None:
+    wire, line.taken_at_once = Wire(line, LIMITS), 1
+    wire.sendall(bytes(line.num_left))
+    wire.expect_head()
+    with pytest.raises(TimeoutError, match=r"^timeout while waiting for the answer$"):
+        wire.receive(bytearray(4))
+    assert line.num_left == 128 * KIB - 1
