@@ -38,7 +38,7 @@ def _manifest(store: ModelStore, name: ModelName, report: Report) -> bytes:
     """The manifest's bytes. Raises `RegistryError` in Ollama's words, the model's name standing where they show a path."""
     file = store.manifests.find(name) if name.is_valid else None
     if file is not None:
-        return file.path.read_bytes()
+        return store.read_manifest(file)
     report(Progress("couldn't retrieve manifest"))
     raise RegistryError(f"open {name}: no such file or directory" if name.is_valid else f"unqualified name: {name}")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from llmsite.registry.config import RegistryConfig
 from llmsite.registry.push import push
 from llmsite.store import manifest as media
-from llmsite.types.errors import Canceled, Forbidden, RegistryError
+from llmsite.types.errors import Canceled, Forbidden, LoadFailed, RegistryError
 from llmsite.types.limits import KIB, MIB
 from llmsite.types.name import ModelName
 from tests.registry import faults
@@ -172,6 +175,15 @@ def test_2_2_what_is_not_installed_or_no_name(client: Client, name: str, text: s
         client.push(name)
     assert str(caught.value) == text
     assert client.statuses == ["retrieving manifest", "couldn't retrieve manifest"]
+
+
+def test_a_manifest_that_the_disk_does_not_give(client: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(LoadFailed, match=r"^the manifest of '\S+' cannot be read: Input/output error$"):
+        client.push(name)
 
 
 def test_T71_a_host_that_the_caller_may_not_push_to(client: Client, registry: FakeRegistry, name: str) -> None:
