@@ -43,7 +43,9 @@ def measure(size_bytes: int = GIB) -> list[Figure]:
     return [
         Figure("server and worker memory during a 1 GiB pull, MiB more", growth, "≤ 128", growth, rest, "MiB"),
         Figure("an answer beside a pull ÷ alone, one core each", beside / alone, "≥ 0.90", beside, alone, "tokens/s"),
-        Figure("an answer beside a pull ÷ alone, all cores", free_beside / free_alone, "≥ 0.75", free_beside, free_alone, "tokens/s"),
+        Figure(
+            "an answer beside a pull ÷ alone, all cores", free_beside / free_alone, "≥ 0.75", free_beside, free_alone, "tokens/s"
+        ),
     ]
 
 
