@@ -4,7 +4,6 @@ import { alertReader, announce, byId, say, showStrip } from "./page.js";
 
 const MORPH = {
   morphStyle: "outerHTML",
-  ignoreActiveValue: true,
   callbacks: {
     // a drawn formula keeps its drawing
     beforeNodeMorphed: (node) => !(node instanceof Element && node.hasAttribute("data-keep")),
@@ -20,7 +19,9 @@ document.addEventListener("htmx:oobBeforeSwap", (event) => {
   if (!incoming?.hasAttribute("data-morph")) return;
   event.detail.shouldSwap = false;
   incoming.removeAttribute("data-morph");
-  Idiomorph.morph(target, incoming, MORPH);
+  // it spares the children of what has the focus, too, and a link's have to change
+  const isWritten = document.activeElement?.matches("input, textarea, select") ?? false;
+  Idiomorph.morph(target, incoming, { ...MORPH, ignoreActiveValue: isWritten });
   if (!target.classList.contains("b")) htmx.process(byId(target.id) ?? target);
 });
 

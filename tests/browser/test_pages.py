@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.actions import answer, ask, expect_state, expect_text, sideways, violations, wait_until
 from tests.browser.conftest import Faults, Watch
@@ -42,6 +42,32 @@ def test_a_phone_has_a_drawer_and_sends_by_the_button(context: Watch) -> None:
         leave()
         expect(page.locator("#rail")).to_be_hidden()
         expect(page).to_have_url(address)
+
+
+def test_a_chat_opens_although_its_line_changes_meanwhile(page: Page) -> None:
+    ask(page, "Hello")
+    expect_state(page, "done")
+    address = page.url
+    other = page.context.new_page()
+    other.goto(address)
+    other.wait_for_load_state()
+    page.click("#rail-new")
+    expect(page.locator("#messages > .turn")).to_have_count(0)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(address, hold)
+    line = page.locator(f"#rail-item-{address.rpartition('/')[2]} a")
+    line.click()
+    other.click("#title")
+    other.fill("#rename-field", "Renamed meanwhile")
+    other.press("#rename-field", "Enter")
+    expect(line).to_have_text("Renamed meanwhile")
+    held[0].continue_()
+    expect(page).to_have_url(address)
+    expect(page.locator("#messages > .turn")).to_have_count(2)
 
 
 @pytest.mark.parametrize("width", [320, 768, 1024, 1200])
