@@ -121,17 +121,18 @@ def strip_source(text: str) -> str:
     Raises `InvalidRequest` when a name asks for both sources.
     """
     stem, is_local, is_cloud = text.strip(), False, False
+    end = len(stem)  # moved rather than cut off: strangers send texts of megabytes
     while True:
-        head, _, last = stem.rpartition(":")
-        suffix = last.strip().casefold()
-        if head and suffix == "local":
-            stem, is_local = head, True
-        elif head and suffix == "cloud":
-            stem, is_cloud = head, True
+        colon = stem.rfind(":", 0, end)
+        suffix = stem[colon + 1 : end].strip().casefold()
+        if colon > 0 and suffix == "local":
+            end, is_local = colon, True
+        elif colon > 0 and suffix == "cloud":
+            end, is_cloud = colon, True
         else:
             break
     if suffix.endswith("-cloud"):
         is_cloud = True
     if is_local and is_cloud:
         raise InvalidRequest(f'use either :local or :cloud, not both: "{text}"')
-    return text if is_cloud else stem
+    return text if is_cloud else stem[:end]

@@ -160,6 +160,27 @@ def test_1_4_the_local_suffix_is_no_part_of_the_name(text: str, bare: str) -> No
     assert strip_source(text) == bare
 
 
+class CountedText(str):
+    """Text that knows how many characters of it were copied while it was taken apart from its end."""
+
+    num_cut = 0
+
+    def strip(self, chars: str | None = None) -> str:
+        return CountedText(super().strip(chars))
+
+    def rpartition(self, sep: str) -> tuple[str, str, str]:
+        head, found, tail = super().rpartition(sep)
+        CountedText.num_cut += len(self)
+        return CountedText(head), found, tail
+
+
+def test_1_4_many_suffixes_are_taken_off_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountedText, "num_cut", 0)
+    text = CountedText("x" + ":local" * 1_000)
+    assert strip_source(text) == "x"
+    assert CountedText.num_cut <= len(text), "a body of megabytes would hold everybody for minutes"
+
+
 @pytest.mark.parametrize("text", ["x:cloud:local", "x:local:cloud", "x:8b-cloud:local"])
 def test_1_4_a_name_has_one_source(text: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(f'use either :local or :cloud, not both: "{text}"')):
