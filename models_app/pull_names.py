@@ -9,10 +9,12 @@ from typing import Final
 from llmsite.registry.config import HUB_HOSTS
 from llmsite.types.name import ModelName, strip_source
 
-_LIBRARY: Final = re.compile(r"https?://(?:www\.)?ollama\.com/([^?#]+)(?:[?#].*)?", re.ASCII | re.IGNORECASE)
+_FLAGS: Final = re.ASCII | re.IGNORECASE | re.DOTALL
+"""With DOTALL nothing fails behind the question mark, so that no text is tried in as many ways as it is long."""
+_LIBRARY: Final = re.compile(r"https?://(?:www\.)?ollama\.com/([^?#]+)(?:[?#].*)?", _FLAGS)
 _HUB: Final = re.compile(
     r"https?://(?:www\.)?(?:" + "|".join(map(re.escape, sorted(HUB_HOSTS))) + r")/([^/?#]+/[^/?#:]+)([^?#]*)(?:[?#].*)?",
-    re.ASCII | re.IGNORECASE,
+    _FLAGS,
 )
 _HUB_FILE: Final = re.compile(r"/(?:blob|resolve)/[^/]+/(?:.*/)?([^/]+)", re.ASCII)
 

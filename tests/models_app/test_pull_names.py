@@ -23,6 +23,8 @@ from models_app.pull_names import read_pull_name
         ("https://huggingface.co/user/repo?show_file_info=x.gguf", "hf.co/user/repo:latest", "https"),
         ("https://huggingface.co/user/repo/blob/main/repo-Q8_0.gguf", "hf.co/user/repo:repo-Q8_0.gguf", "https"),
         ("https://huggingface.co/user/repo/resolve/main/BF16/r-BF16.gguf?download=true", "hf.co/user/repo:r-BF16.gguf", "https"),
+        ("https://hf.co/user/repo?a\nb", "hf.co/user/repo:latest", "https"),
+        ("https://ollama.com/library/qwen3#a\nb", "registry.ollama.ai/library/qwen3:latest", "https"),
         ("https://hf.co/user/repo:Q8_0", "hf.co/user/repo:Q8_0", "https"),
     ],
 )  # fmt: skip
