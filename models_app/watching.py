@@ -158,6 +158,7 @@ def _watch() -> None:
             except Exception:
                 logger.exception("jobs could not be looked at; trying again")
                 time.sleep(_IDLE_SECONDS)
+                _poke.set()  # what has changed was asked for already, and may be the last change for long
     finally:
         connection.close()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import aclosing
 
 import pytest
+from django.db import OperationalError
 
 from models_app import jobs, owners, tasks, watchers, watching
 from models_app.models import Job
@@ -95,3 +97,35 @@ async def test_who_comes_later_enters_and_leaves_alone(monkeypatch: pytest.Monke
     watching.look_now()
     with pytest.raises(Exception, match="gone"):
         await anext(first)
+
+
+async def test_a_look_that_failed_is_taken_again_without_another_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = await Job.objects.acreate(kind="pull", name=NAME, state="running")
+    look, failures = watching._look, [OperationalError("away")]
+    has_failed, is_told, told = threading.Event(), threading.Event(), []
+
+    def fail_once() -> bool:
+        if told and failures:
+            has_failed.set()
+            raise failures.pop()
+        return look()
+
+    def hear(view: watching.JobView | None) -> None:
+        told.append(view.state if view else None)
+        if told[-1] == "done":
+            is_told.set()
+
+    monkeypatch.setattr(watching, "_look", fail_once)
+    with watching.watch_job(job.pk, hear):
+        assert await asyncio.to_thread(wait_until_told, told)
+        await Job.objects.filter(pk=job.pk).aupdate(state="done", seq=9)
+        watching.look_now()
+        assert await asyncio.to_thread(has_failed.wait, 20)
+        assert await asyncio.to_thread(is_told.wait, 20), "nothing else changes the database"
+
+
+def wait_until_told(told: list[object]) -> bool:
+    end = time.monotonic() + 20
+    while not told and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(told)
