@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from llmsite.types.errors import EngineError, LlmsiteError
 from models_app import job_rows, watching
@@ -136,7 +136,12 @@ class JobWorker:
         for run in self._running():
             if run.has_lines or (is_time and run.has_counts):
                 run.has_lines = run.has_counts = False
-                if not job_rows.save(run.claim, run.log.snapshot(), has_progressed=run.log.has_progressed):
+                try:
+                    is_mine = job_rows.save(run.claim, run.log.snapshot(), has_progressed=run.log.has_progressed)
+                except DatabaseError:
+                    run.has_lines = True  # still to be written
+                    raise
+                if not is_mine:
                     run.stop()
                 run.log.has_progressed = False
         return now + _COUNT_SECONDS if is_time else next_count
