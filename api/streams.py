@@ -97,6 +97,7 @@ async def _held(frames: AsyncGenerator[bytes, None], use: Use) -> AsyncGenerator
     async with aclosing(frames):
         with use:
             while True:
+                use.confirm()
                 try:
                     frame = await use.hold(anext(frames))
                 except StopAsyncIteration:

@@ -87,6 +87,11 @@ class Use:
         if self._on_end is not None:
             self._on_end()
 
+    def confirm(self) -> None:
+        """Raises `RightEnded` once the right has gone: `hold` lets a step through that need not wait."""
+        if self.is_ended:
+            raise RightEnded(ENDED)
+
     async def hold(self, step: Awaitable[T]) -> T:
         """What `step` returns; it is cancelled when the right ends. One at a time. Raises `RightEnded`."""
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 from django.utils import timezone
 
+from api.streams import NdjsonResponse
 from llmsite.accounts import revocation
 from llmsite.accounts.authorize import LOOPBACK, Action, Principal, principal_of, principal_of_key
 from llmsite.accounts.keys import issue_key
@@ -145,3 +148,24 @@ async def test_what_begins_as_another_ends_is_looked_at_too(alice: User, monkeyp
         pass
     with Use(principal_of(alice), Action.CHAT) as use, pytest.raises(RightEnded):
         await use.hold(asyncio.Event().wait())
+
+
+async def test_T52_frames_that_are_ready_are_kept_from_who_lost_the_right(alice: User) -> None:
+    is_closed = []
+
+    async def ready() -> AsyncGenerator[bytes, None]:
+        try:
+            for number in range(1_000):
+                yield b"%d\n" % number
+        finally:
+            is_closed.append(True)
+
+    use = Use(principal_of(alice), Action.CHAT)
+    response = NdjsonResponse(ready())
+    response.hold_by(use)
+    async with aclosing(response.frames) as frames:
+        assert await anext(frames) == b"0\n"
+        use.end()
+        rest = [each async for each in frames]
+    assert [json.loads(each)["error"] for each in rest] == [revocation.ENDED]
+    assert is_closed == [True]
