@@ -82,7 +82,8 @@ async def _next_downloads_batch(user: User, follower: DownloadsFollower) -> str:
         raise NotFound("there is no such topic")
     async with asyncio.timeout(POLL_SECONDS), aclosing(follower.batches()) as batches:
         batch = await anext(batches)
-        await _confirm(user.pk)
+        if not await _may_manage(user.pk):
+            raise NotFound("there is no such topic any more")
         return batch
 
 
@@ -106,6 +107,13 @@ def _confirm(user_id: int) -> None:
     user = User.objects.filter(pk=user_id).first()
     if user is None or not principal_of(user).is_person:
         raise PermissionError
+
+
+@sync_to_async
+def _may_manage(user_id: int) -> bool:
+    """The same of the right to downloads."""
+    user = User.objects.filter(pk=user_id).first()
+    return user is not None and may(principal_of(user), Action.MANAGE)
 
 
 def _answer(batch: str, status: HTTPStatus | None = None) -> HttpResponse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from llmsite.types.errors import StorageFailed
 from models_app import jobs, transfers
 from models_app.download import Download, downloads_of
 from models_app.models import Job, JobState
-from models_app.progress import board_of
+from models_app.progress import DownloadsFollower, board_of
 from models_app.watching import look_now, view_of
 from tests.chat.conftest import model, quiet_room  # noqa: F401 - fixtures
 from tests.chat.tab import Page, Tab, signed_in
@@ -260,6 +262,25 @@ async def test_polling_brings_what_the_page_lacks(browser: AsyncClient) -> None:
     response = await browser.get("/live/poll", {"topic": "pulls", "cur": json.dumps(cursor(page))})
     page.apply(response.content.decode())
     assert "gone" in text(page, f"pull-{job.pk}")
+
+
+async def test_T52_a_held_poll_brings_nothing_to_who_is_no_administrator_any_more(
+    browser: AsyncClient, root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await amake(kind="pull", name=NAME, state="running")
+    is_held, batches = asyncio.Event(), DownloadsFollower.batches
+
+    async def hold(follower: DownloadsFollower) -> AsyncGenerator[str, None]:
+        async with aclosing(batches(follower)) as found:
+            async for batch in found:
+                await User.objects.filter(pk=root.pk).aupdate(is_superuser=False)
+                is_held.set()
+                yield batch
+
+    monkeypatch.setattr(DownloadsFollower, "batches", hold)
+    response = await browser.get("/live/poll", {"topic": "pulls", "cur": ""})
+    assert is_held.is_set()
+    assert (response.status_code, response.content) == (404, b"")
 
 
 def body_of(html: str) -> str:
