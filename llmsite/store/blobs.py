@@ -132,7 +132,11 @@ class BlobStore:
         """
         source = self.path(digest)
         disk.make_folder(self._damaged)
-        disk.rename(source, self._damaged / f"{source.name}-{secrets.token_hex(4)}")
+        try:
+            disk.rename(source, self._damaged / f"{source.name}-{secrets.token_hex(4)}")
+        except FileNotFoundError:  # somebody else was first
+            disk.remove_folder(self._damaged)
+            return
         disk.sync_folder(self.folder)
         logger.warning("blob %s is damaged; it was put aside", digest)
 

@@ -359,6 +359,14 @@ def test_F22_a_damaged_blob_is_kept_aside_until_it_is_there_again(blobs: BlobSto
     assert kind == "folder" or not (blobs.folder.parent / "damaged").exists()
 
 
+def test_F22_who_comes_second_to_put_a_blob_aside_finds_it_done(blobs: BlobStore) -> None:
+    write(blobs, b"hello")
+    damage(blobs, HELLO, "bit flip")
+    for _ in range(2):
+        blobs.put_aside(HELLO)
+    assert len(list((blobs.folder.parent / "damaged").iterdir())) == 1
+
+
 def test_F22_what_was_put_aside_goes_with_its_blob(blobs: BlobStore) -> None:
     write(blobs, b"hello")
     blobs.put_aside(HELLO)
