@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from llmsite.prompt.renderers.goprint import SPACE, compact_json, in_go, plain_text, tool_fields
 from llmsite.prompt.renderers.qwen import CALL_FORMAT, xml_call
+from llmsite.types.gotext import go_quote
 from llmsite.types.message import Tool, ToolCall
-
-_ESCAPES: Final = {
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    "\\": "\\\\",
-    '"': '\\"',
-}
 
 
 def offer(tools: Sequence[Tool]) -> str:
@@ -83,26 +72,10 @@ def _json(value: Any) -> str:
     """JSON as `json.dumps` spaces it, but with texts quoted as in Go. Key order is kept."""
     match value:
         case str():
-            return _quoted(value)
+            return go_quote(value)
         case dict():
-            return f"{{{', '.join(f'{_quoted(name)}: {_json(each)}' for name, each in value.items())}}}"
+            return f"{{{', '.join(f'{go_quote(name)}: {_json(each)}' for name, each in value.items())}}}"
         case list():
             return f"[{', '.join(map(_json, value))}]"
         case _:
             return compact_json(value)
-
-
-def _quoted(text: str) -> str:
-    """Text in double quotes with the escapes of Go's language, not of JSON. Source: strconv.Quote."""
-    return f'"{"".join(map(_escaped, text))}"'
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
